@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ELF files mapped into a process, and the libdw handles on them.
+ *
+ * A module_map belongs to one image of a process (an execve makes a new one) and to one thread:
+ * libdw's handles are not thread-safe. Modules live as long as the map, also after the target
+ * unmapped them, because samples taken earlier still refer to them.
+ *
+ * Files are opened in the target's root and only as regular files whose device and inode are those
+ * of the mapping; else through /proc/PID/map_files where that is permitted; else (and for the
+ * vDSO) from the target's memory. A file may be corrupt or become shorter at any time: the cost is
+ * that module's symbols or CFI, and module_problem() says so.
+ */
+#pragma once
+
+#include <elfutils/libdw.h>
+#include <gelf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "process/process.h"
+
+struct module_map;
+struct module;
+
+/** An executable mapping of a module, as it goes into the profile. */
+struct module_mapping {
+	uint64_t start, end; /* target addresses */
+	uint64_t offset;     /* in the file */
+	struct module *module;
+	uint32_t index; /* dense number of this mapping in its map, from 0; never reused */
+};
+
+/** Makes an empty map; process is borrowed and must outlive it. Returns 0 or -ENOMEM. */
+int module_map_new(struct process *process, struct module_map **ret_map);
+struct module_map *module_map_free(struct module_map *map);
+
+enum module_refresh {
+	MODULE_REFRESH_SAME = 1, /* nothing changed */
+	MODULE_REFRESH_ADDED,    /* only new mappings: everything known still holds */
+	MODULE_REFRESH_REPLACED, /* an address range went away or holds something else now */
+};
+
+/** Reads the target's maps anew. Returns an enum module_refresh, or a negative errno (-ESRCH when
+ * the process is gone: the map stays as it was). */
+int module_map_refresh(struct module_map *map);
+
+/** The executable mapping that holds pc now, or NULL. Valid until the map is freed. */
+const struct module_mapping *module_map_find(const struct module_map *map, uint64_t pc);
+
+/** All mappings ever seen, in order of their index; n from module_map_count(). */
+const struct module_mapping *module_map_at(const struct module_map *map, uint32_t index);
+uint32_t module_map_count(const struct module_map *map);
+
+/** The mapping of the main executable (the file of /proc/PID/exe), or NULL. */
+const struct module_mapping *module_map_main(const struct module_map *map);
+
+/** Path as the target sees it ("[vdso]" for the vDSO, "" for anonymous executable memory). */
+const char *module_path(const struct module *module);
+
+/** Lower-case hex of the GNU build id, "" when there is none. Opens the file at the first call. */
+const char *module_build_id(struct module *module);
+
+/** Is it a real ELF file, i.e. can there be symbols and CFI at all? Opens at the first call. */
+bool module_is_elf(struct module *module);
+
+/** Target address minus bias = address in the file (svma). Valid once the file is open. */
+uint64_t module_bias(struct module *module);
+
+/** The main ELF file's handle, borrowed, or NULL. Opens at the first call. */
+Elf *module_elf(struct module *module);
+
+/**
+ * Unwind tables. Both owned by the module; NULL when there are none. Addresses given to
+ * dwarf_cfi_addrframe() are pc - *ret_bias.
+ */
+Dwarf_CFI *module_eh_cfi(struct module *module, uint64_t *ret_bias);
+Dwarf_CFI *module_debug_cfi(struct module *module, uint64_t *ret_bias);
+
+/** DWARF, from the file itself or its separate debug file; NULL when there is none. Addresses in
+ * it are pc - *ret_bias. */
+Dwarf *module_dwarf(struct module *module, uint64_t *ret_bias);
+
+/** One function symbol. */
+struct module_symbol {
+	uint64_t addr; /* target address (bias added) */
+	uint64_t size; /* 0 = up to the next symbol */
+	const char *name;
+};
+
+/**
+ * The function symbol that covers a target address: from .symtab, else .dynsym with
+ * .gnu_debugdata (its xz-packed .symtab), of the file or its debug file. Among several the longest
+ * global name order is fixed, so that results are stable. Sorted at the first call.
+ *
+ * @return true and *ret_symbol (borrowed), or false
+ */
+bool module_symbol_at(struct module *module, uint64_t addr, struct module_symbol *ret_symbol);
+
+/** Is there a .symtab (or .gnu_debugdata) rather than .dynsym only? */
+bool module_has_symtab(struct module *module);
+
+/** Why symbols or CFI are missing or doubtful, as one short phrase for people ("no symbol table",
+ * "file changed since it was mapped", "not a regular file", "corrupt: …"); NULL when nothing is
+ * wrong. */
+const char *module_problem(struct module *module);
+
+/**
+ * From here on a SIGBUS from a mapped file that became shorter puts a page of zeroes in the place
+ * of the missing one instead of ending the process; modules notice and report it. Process-wide;
+ * call once before any module is opened. Returns 0 or a negative errno.
+ */
+int module_sigbus_guard(void);
+
+/** How often the guard had to act so far, in the whole process. */
+unsigned module_sigbus_count(void);

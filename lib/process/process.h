@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Read-only view of a process through /proc: who it is, what is mapped, which threads it has and
+ * what they used. Nothing here stops, signals or changes it.
+ *
+ * A process is identified by pid and start time; its /proc directory is held open, so that a pid
+ * used again is an error (ESRCH) and never another process. A handle belongs to one thread at a
+ * time, except that process_read() may be called from any.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/vec.h"
+
+struct process;
+
+/**
+ * Opens /proc/PID of a thread group leader.
+ *
+ * @param pid		in our pid namespace
+ * @return 0; -ESRCH no such process; -EINVAL when pid is a thread but not a process; -ENOMEM,
+ *	   -EMFILE
+ */
+int process_open(pid_t pid, struct process **ret_process);
+struct process *process_close(struct process *process);
+
+pid_t process_pid(const struct process *process);
+
+/** A descriptor that polls readable when the process has ended (pidfd_open(2)); borrowed. */
+int process_pidfd(const struct process *process);
+
+/** The /proc/PID directory; borrowed, for openat() of what this module does not know. */
+int process_dirfd(const struct process *process);
+
+/** What /proc/PID[/task/TID]/stat tells; man proc(5), fields by number. */
+struct process_stat {
+	pid_t tid;             /* 1 */
+	char name[64];         /* 2, the kernel's 15 bytes, made valid UTF-8 and printable */
+	char state;            /* 3: R S D T t Z X I */
+	pid_t ppid;            /* 4 */
+	uint64_t flags;        /* 9: PF_* of the kernel, PF_KTHREAD = 0x00200000 */
+	uint64_t utime, stime; /* 14, 15: clock ticks */
+	uint32_t n_threads;    /* 20 */
+	uint64_t start_time;   /* 22: clock ticks since boot */
+	int processor;         /* 39: CPU last run on */
+};
+
+/**
+ * Parses the text of a stat file. The name may hold any byte, parentheses and newlines included.
+ *
+ * @param text	NUL-terminated
+ * @return 0, or -EINVAL when the text is not of that form
+ */
+int process_stat_parse(const char *text, struct process_stat *ret_stat);
+
+/** Reads /proc/PID/stat. Returns 0, -ESRCH when it is gone, or a negative errno. */
+int process_stat_read(const struct process *process, struct process_stat *ret_stat);
+
+/** CPU time of all threads, dead ones included, in nanoseconds: the process CPU clock, which
+ * clock_getcpuclockid(3) allows across processes. Running threads may be behind by one scheduler
+ * tick. Returns 0 or -ESRCH. */
+int process_cpu_time(const struct process *process, uint64_t *ret_ns);
+
+/** One line of /proc/PID/maps. */
+struct process_mapping {
+	uint64_t start, end; /* target addresses, end exclusive */
+	uint64_t offset;     /* in the file, bytes */
+	uint64_t device;     /* makedev() form; 0 with inode 0 for anonymous memory */
+	uint64_t inode;
+	bool read, write, exec, shared;
+	bool deleted;     /* the path carried " (deleted)" and the inode is unlinked */
+	uint32_t path_at; /* into process_maps.text; "" for anonymous, else path, [stack], [vdso] …
+			   */
+};
+
+struct process_maps {
+	VEC(struct process_mapping) mappings; /* ascending */
+	char *text;                           /* owned; paths are NUL-terminated pieces of it */
+};
+
+/** The path of a mapping as the target sees it; borrowed from maps. */
+const char *process_mapping_path(const struct process_maps *maps, const struct process_mapping *m);
+
+/** Reads and parses /proc/PID/maps. Returns 0, -ESRCH when the process is gone (a zombie has no
+ * maps either), -EACCES, -ENOMEM. */
+int process_maps_read(const struct process *process, struct process_maps *ret_maps);
+
+/** Parses text of that form; takes the text (free()d with the maps, also on error). */
+int process_maps_parse(char *take_text, struct process_maps *ret_maps);
+void process_maps_deinit(struct process_maps *maps);
+
+/** The mapping that holds addr, or NULL. */
+const struct process_mapping *process_maps_find(const struct process_maps *maps, uint64_t addr);
+
+/** Lists thread ids from /proc/PID/task, ascending. Returns 0, -ESRCH, -ENOMEM. */
+struct process_tasks {
+	VEC(pid_t) tids;
+};
+int process_tasks_read(const struct process *process, struct process_tasks *tasks);
+void process_tasks_deinit(struct process_tasks *tasks);
+
+/**
+ * Reads target memory without stopping anything (process_vm_readv(2)).
+ *
+ * @param addr	target address
+ * @return bytes read, fewer than size where the mapping ends; 0 when addr is not mapped;
+ *	   -ESRCH, -EPERM
+ */
+ssize_t process_read(const struct process *process, uint64_t addr, void *bytes, size_t size);
+
+/** Reads a small file of /proc/PID whole, NUL-terminated; caller frees. ret_size may be NULL.
+ * Returns 0 or a negative errno; -EFBIG above 64 MiB. */
+int process_file_read(const struct process *process, const char *name, char **ret_text,
+		      size_t *ret_size);
+
+/**
+ * Opens a file by the path that the target sees, for reading: inside /proc/PID/root, absolute
+ * symlinks resolved there (openat2(2) RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), O_NONBLOCK, so
+ * that neither a FIFO nor a link out of a container is followed.
+ *
+ * @param ret_fd	owned by the caller
+ * @return 0; -EINVAL when it is not a regular file; -ENOENT and others of openat2(2)
+ */
+int process_root_open(const struct process *process, const char *path, int *ret_fd);

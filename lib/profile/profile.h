@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data model of a profile, close to pprof's profile.proto: everything is interned, samples are
+ * aggregated by (stack, labels). Ids of mappings, functions and locations are 1..n in the order of
+ * making; 0 means none. Knows no process, no ELF and no file format. Not thread-safe.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct profile;
+
+#define PROFILE_MAX_TYPES 4
+
+struct profile_value_type {
+	const char *type, *unit; /* "cpu", "nanoseconds" */
+};
+
+/** What a profile measures; the strings must live as long as the profile. */
+struct profile_spec {
+	struct profile_value_type sample_types[PROFILE_MAX_TYPES];
+	uint32_t n_sample_types;
+	struct profile_value_type period_type;
+	int64_t period;
+	const char *default_sample_type; /* NULL: the last one */
+};
+
+/** Makes an empty profile. Returns 0 or -ENOMEM. */
+int profile_new(const struct profile_spec *spec, struct profile **ret_profile);
+struct profile *profile_free(struct profile *profile);
+
+const struct profile_spec *profile_get_spec(const struct profile *profile);
+
+/** String table: number of a string ("" is 0), and back. Bytes that are not valid UTF-8 are
+ * replaced by U+FFFD, because pprof's readers reject such files. NULL counts as "".
+ * Returns 0 or -ENOMEM. */
+int profile_string(struct profile *profile, const char *text, uint32_t *ret_id);
+const char *profile_get_string(const struct profile *profile, uint32_t id);
+uint32_t profile_n_strings(const struct profile *profile);
+
+struct profile_mapping {
+	uint64_t start, limit, offset; /* target addresses; file offset */
+	uint32_t file, build_id;       /* string ids */
+	bool has_functions, has_filenames, has_line_numbers, has_inline_frames;
+};
+
+/** Adds a mapping; the first one must be the main executable. Returns 0 or -ENOMEM. */
+int profile_mapping_add(struct profile *profile, const struct profile_mapping *mapping,
+			uint32_t *ret_id);
+struct profile_mapping *profile_mapping(struct profile *profile, uint32_t id);
+uint32_t profile_n_mappings(const struct profile *profile);
+
+struct profile_function {
+	uint32_t name, system_name, file; /* string ids */
+	uint32_t start_line;
+};
+
+/** Finds or adds a function. Returns 0 or -ENOMEM. */
+int profile_function_intern(struct profile *profile, const struct profile_function *function,
+			    uint32_t *ret_id);
+const struct profile_function *profile_function(const struct profile *profile, uint32_t id);
+uint32_t profile_n_functions(const struct profile *profile);
+
+struct profile_line {
+	uint32_t function, line, column;
+};
+
+struct profile_location {
+	uint64_t address; /* target address: the leaf's pc, or return address minus one */
+	uint32_t mapping; /* id or 0 */
+	uint32_t n_lines, first_line; /* innermost first; see profile_location_lines() */
+};
+
+/** Finds or adds the location of (mapping, address). Returns 0 or -ENOMEM. */
+int profile_location_intern(struct profile *profile, uint32_t mapping, uint64_t address,
+			    uint32_t *ret_id);
+
+/** Finds or adds a location without an address that only has a name, such as "[exited threads]",
+ * in `mapping` (id). Its one line is set. Returns 0 or -ENOMEM. */
+int profile_location_named(struct profile *profile, uint32_t mapping, const char *name,
+			   uint32_t *ret_id);
+
+/** Sets a location's lines (copied), once. Returns 0 or -ENOMEM. */
+int profile_location_set_lines(struct profile *profile, uint32_t id,
+			       const struct profile_line *lines, uint32_t n_lines);
+const struct profile_location *profile_location(const struct profile *profile, uint32_t id);
+const struct profile_line *profile_location_lines(const struct profile *profile,
+						  const struct profile_location *location);
+uint32_t profile_n_locations(const struct profile *profile);
+
+/** Finds or adds the stack that has location `leaf` on top of the stack `callers` (0: none), so a
+ * stack is built from its root. Returns 0 or -ENOMEM. */
+int profile_stack_intern(struct profile *profile, uint32_t callers, uint32_t leaf,
+			 uint32_t *ret_id);
+
+/** Location at the top of a stack, and the stack below it (0 at the root). */
+uint32_t profile_stack_leaf(const struct profile *profile, uint32_t stack);
+uint32_t profile_stack_callers(const struct profile *profile, uint32_t stack);
+
+struct profile_label {
+	uint32_t key, text; /* string ids; numeric labels: text 0 and unit set */
+	int64_t number;
+	uint32_t unit;
+};
+
+/** Finds or adds a set of labels (order does not matter, one per key). Returns 0 or -ENOMEM. */
+int profile_labels_intern(struct profile *profile, const struct profile_label *labels,
+			  uint32_t n_labels, uint32_t *ret_id);
+const struct profile_label *profile_labels(const struct profile *profile, uint32_t id,
+					   uint32_t *ret_n);
+
+struct profile_sample {
+	uint32_t stack, labels; /* labels 0: none */
+	int64_t values[PROFILE_MAX_TYPES];
+};
+
+/** Adds values to the sample of (stack, labels). Returns 0 or -ENOMEM. */
+int profile_sample_add(struct profile *profile, uint32_t stack, uint32_t labels,
+		       const int64_t *values);
+const struct profile_sample *profile_sample(const struct profile *profile, uint32_t index);
+uint32_t profile_n_samples(const struct profile *profile);
+
+/** Sum of one value over all samples. */
+int64_t profile_total(const struct profile *profile, uint32_t type);
+
+/** Adds a line of free text. Returns 0 or -ENOMEM. */
+int profile_comment_add(struct profile *profile, const char *text);
+uint32_t profile_n_comments(const struct profile *profile);
+uint32_t profile_comment(const struct profile *profile, uint32_t index); /* string id */
+
+/** When it began (nanoseconds since the epoch) and how long it lasted. */
+void profile_set_time(struct profile *profile, int64_t time_nanos, int64_t duration_nanos);
+int64_t profile_time(const struct profile *profile);
+int64_t profile_duration(const struct profile *profile);
