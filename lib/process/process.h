@@ -72,7 +72,7 @@ struct process_mapping {
 	uint64_t device;     /* makedev() form; 0 with inode 0 for anonymous memory */
 	uint64_t inode;
 	bool read, write, exec, shared;
-	bool deleted;     /* the path carried " (deleted)" and the inode is unlinked */
+	bool deleted;     /* the inode is unlinked; " (deleted)" was cut from the path */
 	uint32_t path_at; /* into process_maps.text; "" for anonymous, else path, [stack], [vdso] …
 			   */
 };
@@ -89,17 +89,24 @@ const char *process_mapping_path(const struct process_maps *maps, const struct p
  * maps either), -EACCES, -ENOMEM. */
 int process_maps_read(const struct process *process, struct process_maps *ret_maps);
 
-/** Parses text of that form; takes the text (free()d with the maps, also on error). */
+/**
+ * Parses text of that form; takes the text (free()d with the maps, also on error). A path that ends
+ * in " (deleted)" counts as unlinked; only process_maps_read() can look whether that is its name.
+ *
+ * @return 0, -EINVAL when the text is not of that form, -ENOMEM
+ */
 int process_maps_parse(char *take_text, struct process_maps *ret_maps);
 void process_maps_deinit(struct process_maps *maps);
 
 /** The mapping that holds addr, or NULL. */
 const struct process_mapping *process_maps_find(const struct process_maps *maps, uint64_t addr);
 
-/** Lists thread ids from /proc/PID/task, ascending. Returns 0, -ESRCH, -ENOMEM. */
 struct process_tasks {
 	VEC(pid_t) tids;
 };
+
+/** Lists thread ids from /proc/PID/task, ascending, in the place of what tasks held (all zeroes at
+ * first; the memory is used again). Returns 0, -ESRCH, -ENOMEM. */
 int process_tasks_read(const struct process *process, struct process_tasks *tasks);
 void process_tasks_deinit(struct process_tasks *tasks);
 
@@ -126,3 +133,6 @@ int process_file_read(const struct process *process, const char *name, char **re
  * @return 0; -EINVAL when it is not a regular file; -ENOENT and others of openat2(2)
  */
 int process_root_open(const struct process *process, const char *path, int *ret_fd);
+
+/** The same for a path in our own root: debug files that only this machine has. */
+int process_own_open(const char *path, int *ret_fd);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who the process is, and staying with it.
+ *
+ * Three things are held: the /proc/PID directory (lookups below it fail with ESRCH once that very
+ * process is reaped), a pidfd, and the start time. The pidfd is opened by number, but after the
+ * directory; the directory still answering afterwards proves that both are the same process.
+ */
+#include "process/process_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/parse.h"
+
+DEFINE_CLEANUP(struct process *, process_close)
+
+/* Tgid of /proc/PID/status: the kernel lets /proc/TID be opened for every thread. */
+static int read_tgid(const struct process *process, pid_t *ret_tgid)
+{
+	_cleanup_free_ char *text = NULL;
+	char *field, *end;
+	uint64_t tgid;
+	int r;
+
+	r = process_file_read(process, "status", &text, NULL);
+	if (r < 0)
+		return err_trace(r);
+	/* A newline in Name: is written as \n, so no name can forge this. */
+	field = strstr(text, "\nTgid:\t");
+	if (!field)
+		return err_trace(-EIO);
+	field += strlen("\nTgid:\t");
+	end = strchrnul(field, '\n');
+	*end = '\0';
+	r = parse_u64(field, 0, INT32_MAX, &tgid);
+	if (r < 0)
+		return err_trace(r);
+	*ret_tgid = (pid_t)tgid;
+	return 0;
+}
+
+int process_open(pid_t pid, struct process **ret_process)
+{
+	_cleanup_(process_close_cleanup) struct process *process = NULL;
+	struct process_stat stat;
+	char path[32];
+	pid_t tgid = 0;
+	int r;
+
+	if (pid <= 0)
+		return err_trace(-ESRCH);
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return err_trace(-ENOMEM);
+	process->pid = pid;
+	process->pidfd = -1;
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	process->dirfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (process->dirfd < 0)
+		return err_trace(errno == ENOENT ? -ESRCH : err_errno());
+	r = read_tgid(process, &tgid);
+	if (r < 0)
+		return err_trace(r == -ENOENT ? -ESRCH : r);
+	if (tgid != pid)
+		return err_trace(-EINVAL);
+	process->pidfd = pidfd_open(pid, 0);
+	if (process->pidfd < 0)
+		return err_trace(err_errno());
+	r = process_stat_read(process, &stat);
+	if (r < 0)
+		return err_trace(r);
+	process->start_time = stat.start_time;
+	*ret_process = take_ptr(process);
+	return 0;
+}
+
+struct process *process_close(struct process *process)
+{
+	if (!process)
+		return NULL;
+	if (process->dirfd >= 0)
+		close(process->dirfd);
+	if (process->pidfd >= 0)
+		close(process->pidfd);
+	free(process);
+	return NULL;
+}
+
+pid_t process_pid(const struct process *process)
+{
+	return process->pid;
+}
+
+int process_pidfd(const struct process *process)
+{
+	return process->pidfd;
+}
+
+int process_dirfd(const struct process *process)
+{
+	return process->dirfd;
+}
+
+int process_check_alive(const struct process *process)
+{
+	/* Signal 0 sends nothing (kill(2)); a zombie still counts, EPERM is a living one too. */
+	if (process->pidfd >= 0 && pidfd_send_signal(process->pidfd, 0, NULL, 0) < 0 &&
+	    errno == ESRCH)
+		return -ESRCH;
+	return 0;
+}
+
+int process_error(const struct process *process, int error)
+{
+	if (error == -ENOENT && faccessat(process->dirfd, "stat", F_OK, 0) < 0)
+		return -ESRCH;
+	return process_check_alive(process) < 0 ? -ESRCH : error;
+}
+
+int process_cpu_time(const struct process *process, uint64_t *ret_ns)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+		return err_trace(-ESRCH);
+	if (process_check_alive(process) < 0)
+		return err_trace(-ESRCH);
+	*ret_ns = timespec_ns(ts);
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "process/process.h"
+
+struct process {
+	pid_t pid;
+	int dirfd; /* /proc/PID; the kernel ties it to the process, not to the number */
+	int pidfd;
+	uint64_t start_time; /* clock ticks since boot */
+};
+
+/**
+ * Does the number still belong to our process? To be asked after a call that takes the number: a
+ * pid is not given out anew before the process is reaped, so a yes covers the call before it.
+ *
+ * @return 0 or -ESRCH
+ */
+int process_check_alive(const struct process *process);
+
+/** The error to report for a failed access below /proc/PID: -ESRCH when the process is gone,
+ * whichever errno the kernel chose for that. */
+int process_error(const struct process *process, int error);
+
+/**
+ * Opens a regular file below a root directory without leaving it.
+ *
+ * @param rootfd	the directory that "/" means (borrowed)
+ * @param flags		further flags of open(2): 0, or O_PATH to identify the file only
+ * @return 0; -EINVAL when it is not a regular file; a negative errno
+ */
+int process_open_below(int rootfd, const char *path, int flags, int *ret_fd);
