@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arch/arch.h"
+
+void arch_regs_load(const struct arch *arch, const void *user, struct arch_regs *ret_regs)
+{
+	*ret_regs = (struct arch_regs){};
+	for (unsigned reg = 0; reg < arch->n_regs; reg++)
+		arch_reg_set(ret_regs, reg, arch_user_word(user, arch->user_offset[reg]));
+}
+
+const char *arch_syscall_name(const struct arch *arch, int nr)
+{
+	if (nr < 0 || (unsigned)nr >= arch->n_syscalls || !arch->syscalls[nr])
+		return "syscall";
+	return arch->syscalls[nr];
+}
+
+const struct arch_restart *arch_restart_find(const struct arch *arch, int nr)
+{
+	for (unsigned i = 0; i < arch->n_restarts; i++) {
+		if (arch->restarts[i].nr == nr)
+			return &arch->restarts[i];
+	}
+	return NULL;
+}
+
+bool arch_transfer_short(const struct arch *arch, const void *user)
+{
+	int64_t nr = (int64_t)arch_user_word(user, arch->user_syscall);
+	int64_t result = (int64_t)arch_user_word(user, arch->user_result);
+
+	for (unsigned i = 0; i < arch->n_transfers; i++) {
+		const struct arch_transfer *transfer = &arch->transfers[i];
+
+		if (transfer->nr == nr)
+			return result > 0 &&
+			       (uint64_t)result <
+				       arch_user_word(user, arch->user_args[transfer->count_arg]);
+	}
+	return false;
+}

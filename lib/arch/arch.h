@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is particular to a CPU, as const tables: registers, stack, system calls.
+ *
+ * The only place with architecture conditionals. Registers are numbered as in DWARF (x86-64: System
+ * V psABI, figure 3.36).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARCH_MAX_REGS 20
+
+/** Register values of one frame. */
+struct arch_regs {
+	uint64_t values[ARCH_MAX_REGS];
+	uint32_t known; /* bit per register */
+};
+
+static inline bool arch_reg_known(const struct arch_regs *regs, unsigned reg)
+{
+	return reg < ARCH_MAX_REGS && regs->known >> reg & 1;
+}
+
+static inline void arch_reg_set(struct arch_regs *regs, unsigned reg, uint64_t value)
+{
+	regs->values[reg] = value;
+	regs->known |= 1U << reg;
+}
+
+/** A call that returns -EINTR to a stop, and that may be started again instead. */
+struct arch_restart {
+	int nr;
+	const char *why; /* why a restart loses nothing */
+};
+
+/** A call that can come back early with a smaller count because of a stop. */
+struct arch_transfer {
+	int nr;
+	uint8_t count_arg; /* which argument (0..5) is the count asked for */
+};
+
+struct arch {
+	const char *name;
+	unsigned n_regs, pc, sp, fp;
+	unsigned n_saved; /* registers a callee preserves, beside sp */
+	const uint8_t *saved;
+	unsigned red_zone; /* bytes below sp that a leaf function may use */
+
+	/* The kernel's register block for NT_PRSTATUS: size, and byte offsets in it. */
+	size_t user_size;
+	const uint16_t *user_offset; /* by DWARF number */
+	uint16_t user_syscall;       /* number of the call that was entered; -1: none */
+	uint16_t user_result;
+	uint16_t user_args[6];
+	uint16_t user_mode;    /* tells 64-bit code from 32-bit code … */
+	uint64_t user_mode_32; /* … which has this value there */
+
+	unsigned n_syscalls;
+	const char *const *syscalls; /* names by number; NULL for holes */
+	const struct arch_restart *restarts;
+	unsigned n_restarts;
+	const struct arch_transfer *transfers;
+	unsigned n_transfers;
+};
+
+/** The CPU cprof was built for. */
+const struct arch *arch_native(void);
+
+/** A word of the kernel's register block. */
+static inline uint64_t arch_user_word(const void *user, uint16_t offset)
+{
+	uint64_t word;
+
+	__builtin_memcpy(&word, (const char *)user + offset, sizeof(word));
+	return word;
+}
+
+/** Registers by DWARF number out of the kernel's block; all are known. */
+void arch_regs_load(const struct arch *arch, const void *user, struct arch_regs *ret_regs);
+
+/** Name of a system call, or "syscall" for a number without one. */
+const char *arch_syscall_name(const struct arch *arch, int nr);
+
+/** The entry that allows starting a call again after a stop made it return -EINTR, or NULL. */
+const struct arch_restart *arch_restart_find(const struct arch *arch, int nr);
+
+/** Did the call whose registers these are come back with less than was asked for? */
+bool arch_transfer_short(const struct arch *arch, const void *user);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* x86-64: System V psABI 1.0; struct user_regs_struct of <sys/user.h>; Linux 6.18. */
+#ifdef __x86_64__
+
+#include <asm/unistd.h>
+#include <sys/user.h>
+
+#include "arch/arch.h"
+#include "base/cleanup.h"
+
+static const char *const syscalls[] = {
+#include "arch_syscalls.h"
+};
+
+#define AT(member) offsetof(struct user_regs_struct, member)
+
+/* psABI figure 3.36: rax rdx rcx rbx rsi rdi rbp rsp r8…r15, return address. */
+static const uint16_t user_offset[] = {
+	AT(rax), AT(rdx), AT(rcx), AT(rbx), AT(rsi), AT(rdi), AT(rbp), AT(rsp), AT(r8),
+	AT(r9),  AT(r10), AT(r11), AT(r12), AT(r13), AT(r14), AT(r15), AT(rip),
+};
+
+/* rbp rbx r12 r13 r14 r15 (psABI 3.2.1); rbp first, because frames hang on it. */
+static const uint8_t saved[] = {6, 3, 12, 13, 14, 15};
+
+/*
+ * Calls that the kernel ends with -EINTR rather than one of its restart codes when a stop wakes
+ * them, and that have changed nothing by then. A relative time-out begins anew.
+ */
+static const struct arch_restart restarts[] = {
+	{__NR_epoll_wait, "fs/eventpoll.c ep_poll: -EINTR only while no event was taken"},
+	{__NR_epoll_pwait, "as epoll_wait; the signal mask is put back before"},
+	{__NR_epoll_pwait2, "as epoll_wait"},
+	{__NR_semop, "ipc/sem.c do_semtimedop: the queued operation was taken back whole"},
+	{__NR_semtimedop, "as semop"},
+	{__NR_recvfrom, "net/core/sock.h sock_intr_errno: -EINTR with SO_RCVTIMEO, nothing taken"},
+	{__NR_recvmsg, "as recvfrom"},
+	{__NR_accept, "as recvfrom: no connection was taken"},
+	{__NR_accept4, "as accept"},
+	{__NR_connect, "net/ipv4/af_inet.c: goes on waiting for the connection under way"},
+	{__NR_sendto, "sock_intr_errno with SO_SNDTIMEO: -EINTR only when nothing was queued"},
+	{__NR_sendmsg, "as sendto"},
+	{__NR_rt_sigtimedwait, "kernel/signal.c do_sigtimedwait: no signal was dequeued"},
+	{__NR_io_getevents, "fs/aio.c: -EINTR only when no event was copied"},
+};
+
+static const struct arch_transfer transfers[] = {
+	{__NR_write, 2},  {__NR_pwrite64, 2},        {__NR_sendto, 2},    {__NR_sendfile, 3},
+	{__NR_splice, 4}, {__NR_copy_file_range, 4}, {__NR_recvmmsg, 2},  {__NR_sendmmsg, 2},
+	{__NR_tee, 2},    {__NR_io_uring_enter, 1},  {__NR_getrandom, 1},
+};
+
+static const struct arch x86_64 = {
+	.name = "x86_64",
+	.n_regs = ARRAY_SIZE(user_offset),
+	.pc = 16,
+	.sp = 7,
+	.fp = 6,
+	.n_saved = ARRAY_SIZE(saved),
+	.saved = saved,
+	.red_zone = 128,
+	.user_size = sizeof(struct user_regs_struct),
+	.user_offset = user_offset,
+	.user_syscall = AT(orig_rax),
+	.user_result = AT(rax),
+	.user_args = {AT(rdi), AT(rsi), AT(rdx), AT(r10), AT(r8), AT(r9)},
+	.user_mode = AT(cs),
+	.user_mode_32 = 0x23, /* __USER32_CS, arch/x86/include/asm/segment.h */
+	.n_syscalls = ARRAY_SIZE(syscalls),
+	.syscalls = syscalls,
+	.restarts = restarts,
+	.n_restarts = ARRAY_SIZE(restarts),
+	.transfers = transfers,
+	.n_transfers = ARRAY_SIZE(transfers),
+};
+
+const struct arch *arch_native(void)
+{
+	return &x86_64;
+}
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The snapshot: all that is kept of one thread at one instant, in one flat record.
+ *
+ * The record is what goes through the queue. What produces snapshots knows no
+ * DWARF; what consumes them knows no process. Addresses are the target's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+
+enum snapshot_kind {
+	SNAPSHOT_STACK,    /* registers and stack bytes */
+	SNAPSHOT_PCS,      /* frames, unwound by the source already */
+	SNAPSHOT_EXITED,   /* no stack: CPU time of threads that ended between two looks */
+	SNAPSHOT_NOT_SEEN, /* no stack: CPU time of a thread since its last sample, or that was
+			      never met while it ran */
+};
+
+/** What SNAPSHOT_PCS carries, behind the header. */
+struct snapshot_pc {
+	uint64_t pc;
+	uint64_t exact; /* see struct frame */
+};
+
+struct snapshot {
+	uint32_t kind;
+	uint32_t generation; /* of the process image: an execve makes the next one */
+	int32_t tid;
+	int32_t syscall;  /* number of the call the thread was in, -1 when in user code */
+	char name[64];    /* of the thread; "" for SNAPSHOT_EXITED */
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	uint64_t cpu_ns;  /* CPU time since the thread's previous sample */
+	uint32_t count;   /* samples it stands for: 1, or 0 without a stack */
+	uint32_t slot;    /* of the thread at its source, for feedback */
+	struct arch_regs regs;
+	uint64_t stack_addr; /* target address of bytes[0] */
+	uint64_t stack_end;  /* end of the stack's mapping; bytes may end before it */
+	uint32_t n_bytes;    /* of stack, or of struct snapshot_pc */
+	uint32_t pcs_end;    /* SNAPSHOT_PCS: an enum trace_end */
+	uint8_t bytes[] __attribute__((aligned(8)));
+};
+
+/** The most stack that is copied of one thread. */
+#define SNAPSHOT_MAX_STACK (256 * 1024)
+
+/** Size of the whole record. */
+static inline size_t snapshot_size(const struct snapshot *snapshot)
+{
+	return sizeof(*snapshot) + snapshot->n_bytes;
+}
+
+/**
+ * Reads 8 bytes of the copied stack.
+ *
+ * @param addr	target address
+ * @return false where they were not copied
+ */
+static inline bool snapshot_word(const struct snapshot *snapshot, uint64_t addr, uint64_t *ret_word)
+{
+	uint64_t at = addr - snapshot->stack_addr;
+
+	if (addr < snapshot->stack_addr || at + 8 > snapshot->n_bytes || at + 8 < at)
+		return false;
+	__builtin_memcpy(ret_word, snapshot->bytes + at, 8);
+	return true;
+}
