@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tracee/tracee.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "tracee/tracee_priv.h"
+#include "tracee/tracee_status.h"
+
+/* How long a PTRACE_SEIZE may block before the guard looks for something to reap. */
+#define SEIZE_LIMIT (5 * NSEC_PER_MSEC)
+
+/* The kernel's own codes, include/linux/errno.h: never seen by user space otherwise. */
+#define ERESTARTNOHAND 514
+
+int tracee_set_new(pid_t pid, struct tracee_set **ret_set)
+{
+	struct tracee_set *set = calloc(1, sizeof(*set));
+	int r;
+
+	if (!set)
+		return err_trace(-ENOMEM);
+	set->pid = pid;
+	set->owner = gettid();
+	r = tracee_guard_init(set);
+	if (r < 0) {
+		free(set);
+		return err_trace(r);
+	}
+	*ret_set = set;
+	return 0;
+}
+
+unsigned tracee_held(const struct tracee_set *set)
+{
+	return (unsigned)set->tracees.n;
+}
+
+static struct tracee *find(const struct tracee_set *set, pid_t tid)
+{
+	for (size_t i = 0; i < set->tracees.n; i++) {
+		if (set->tracees.items[i].tid == tid)
+			return &set->tracees.items[i];
+	}
+	return NULL;
+}
+
+static void drop(struct tracee_set *set, struct tracee *tracee)
+{
+	*tracee = set->tracees.items[--set->tracees.n];
+}
+
+int tracee_stop(struct tracee_set *set, pid_t tid, uint32_t slot)
+{
+	struct tracee *tracee;
+	bool guard = set->tracees.n > 0;
+	long r;
+
+	if (find(set, tid))
+		return TRACEE_BUSY;
+	if (vec_reserve(&set->tracees, set->tracees.n + 1) < 0)
+		return err_trace(-ENOMEM);
+	/* Without a tracee of ours there is nothing that could hold an execve up. */
+	if (guard)
+		tracee_guard_arm(set, SEIZE_LIMIT);
+	r = ptrace(PTRACE_SEIZE, tid, NULL, NULL);
+	if (guard)
+		tracee_guard_arm(set, 0);
+	if (r < 0)
+		return errno == ESRCH ? TRACEE_GONE : TRACEE_DENIED;
+	tracee = vec_push(&set->tracees);
+	*tracee = (struct tracee){.tid = tid, .slot = slot, .asked_ns = clock_now_ns()};
+	/* ESRCH: it died in between. Its end is reported, since it is a tracee. */
+	(void)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+	return TRACEE_OK;
+}
+
+static void detach(pid_t tid, int signal)
+{
+	/* ESRCH: killed while stopped. The kernel reports its end. */
+	(void)ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal);
+}
+
+static bool take_status(struct tracee_set *set, pid_t *ret_tid, int *ret_status)
+{
+	if (set->next_taken < set->n_taken) {
+		*ret_tid = set->taken[set->next_taken].tid;
+		*ret_status = set->taken[set->next_taken].status;
+		if (++set->next_taken == set->n_taken)
+			set->next_taken = set->n_taken = 0;
+		return true;
+	}
+	*ret_tid = waitpid(-1, ret_status, __WALL | WNOHANG | __WNOTHREAD);
+	return *ret_tid > 0;
+}
+
+static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_event *ret_event)
+{
+	struct tracee *tracee = find(set, tid);
+	int signal;
+
+	*ret_event = (struct tracee_event){.kind = TRACEE_LOST, .tid = tid, .status = status};
+	if (tracee) {
+		ret_event->slot = tracee->slot;
+		ret_event->asked_ns = tracee->asked_ns;
+	}
+	switch (tracee_action_for(status, tracee != NULL, tid == set->child, &signal)) {
+	case TRACEE_ACT_SAMPLE:
+		tracee->stopped = true;
+		tracee->signal = signal;
+		ret_event->kind = TRACEE_STOPPED;
+		return true;
+	case TRACEE_ACT_DETACH:
+		detach(tid, signal);
+		if (tracee) {
+			drop(set, tracee);
+			return true;
+		}
+		break;
+	case TRACEE_ACT_FORGET:
+		drop(set, tracee);
+		return true;
+	case TRACEE_ACT_CHILD_ENDED:
+		if (tracee)
+			drop(set, tracee);
+		set->child = 0;
+		ret_event->kind = TRACEE_CHILD_ENDED;
+		return true;
+	case TRACEE_ACT_IGNORE:
+		break;
+	}
+	return false;
+}
+
+int tracee_next(struct tracee_set *set, struct tracee_event *ret_event)
+{
+	pid_t tid;
+	int status;
+
+	while (take_status(set, &tid, &status)) {
+		if (handle(set, tid, status, ret_event))
+			return 1;
+	}
+	return 0;
+}
+
+int tracee_prune(struct tracee_set *set, struct tracee_event *ret_event)
+{
+	for (size_t i = 0; i < set->tracees.n; i++) {
+		struct tracee *tracee = &set->tracees.items[i];
+
+		if (tracee->stopped || tgkill(set->pid, tracee->tid, 0) == 0 || errno != ESRCH)
+			continue;
+		*ret_event = (struct tracee_event){
+			.kind = TRACEE_LOST, .tid = tracee->tid, .slot = tracee->slot};
+		drop(set, tracee);
+		return 1;
+	}
+	return 0;
+}
+
+int tracee_poll(struct tracee_set *set, uint64_t ns, struct tracee_event *ret_event)
+{
+	uint64_t end = clock_now_ns() + ns;
+
+	do {
+		if (tracee_next(set, ret_event))
+			return 1;
+	} while (clock_now_ns() < end);
+	return 0;
+}
+
+int tracee_registers(const struct tracee_set *set, pid_t tid, const struct arch *arch,
+		     void *ret_user)
+{
+	struct iovec iov = {ret_user, arch->user_size};
+
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &iov) < 0)
+		return TRACEE_GONE;
+	return 0;
+}
+
+enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const struct arch *arch,
+				 const void *user)
+{
+	int64_t nr = (int64_t)arch_user_word(user, arch->user_syscall);
+	int64_t result = (int64_t)arch_user_word(user, arch->user_result);
+
+	if (nr < 0 || result != -EINTR)
+		return TRACEE_NOT_NEEDED;
+	if (!arch_restart_find(arch, (int)nr))
+		return TRACEE_LEFT_EINTR;
+	/* PTRACE_POKEUSER writes one register; its offsets are those of the block. */
+	if (ptrace(PTRACE_POKEUSER, tid, (void *)(uintptr_t)arch->user_result,
+		   (void *)(intptr_t)-ERESTARTNOHAND) < 0)
+		return TRACEE_LEFT_EINTR;
+	return TRACEE_REPAIRED;
+}
+
+void tracee_release(struct tracee_set *set, pid_t tid)
+{
+	struct tracee *tracee = find(set, tid);
+
+	if (!tracee)
+		return;
+	detach(tid, tracee->signal);
+	drop(set, tracee);
+}
+
+struct tracee_set *tracee_set_free(struct tracee_set *set)
+{
+	if (!set)
+		return NULL;
+	tracee_spawn_release(set);
+	for (size_t i = set->tracees.n; i-- > 0;) {
+		if (set->tracees.items[i].stopped)
+			tracee_release(set, set->tracees.items[i].tid);
+	}
+	/* What has not stopped yet is released by the kernel when the owner's thread ends, which
+	 * the session sees to; waiting here could take as long as the target's longest call. */
+	tracee_guard_deinit(set);
+	vec_deinit(&set->tracees);
+	free(set);
+	return NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/vec.h"
+#include "tracee/tracee.h"
+
+struct tracee {
+	pid_t tid;
+	uint32_t slot;
+	uint64_t asked_ns;
+	bool stopped;
+	int signal; /* to deliver at release */
+};
+
+/* Statuses that the timer's handler took, in order. A tick holds a few threads at most. */
+#define TRACEE_TAKEN_MAX 256
+
+struct tracee_set {
+	pid_t pid, child, owner; /* owner: our thread id */
+	bool child_held;         /* stopped behind its execve */
+	VEC(struct tracee) tracees;
+	timer_t timer;
+	struct {
+		pid_t tid;
+		int status;
+	} taken[TRACEE_TAKEN_MAX];
+	_Atomic unsigned n_taken; /* filled by the handler, on the owner's thread */
+	unsigned next_taken;
+};
+
+/** The signal that interrupts a blocked call of the owner. */
+#define TRACEE_KICK_SIGNAL (SIGRTMIN + 5)
+
+/** Arms or disarms (ns = 0) the timer that reaps while a call of ours blocks. */
+void tracee_guard_arm(struct tracee_set *set, uint64_t ns);
+
+int tracee_guard_init(struct tracee_set *set);
+void tracee_guard_deinit(struct tracee_set *set);
