@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Right of the queue: snapshots → traces → stacks of a profile, then names for their addresses.
+ * All functions on one consumer must be called by one thread at a time.
+ */
+#pragma once
+
+#include "profile/profile.h"
+#include "session/session.h"
+#include "snapshot/snapshot.h"
+
+struct consumer;
+
+/** Makes a consumer and reads the modules of the target as they are now.
+ *
+ * @param shared	where the learned stack tops go; borrowed
+ * @return 0, -ESRCH, -ENOMEM
+ */
+int consumer_new(pid_t pid, struct sampler_shared *shared, struct profile *profile,
+		 struct consumer **ret_consumer);
+struct consumer *consumer_free(struct consumer *consumer);
+
+/** Adds one snapshot to the profile. Returns 0 or -ENOMEM. */
+int consumer_take(struct consumer *consumer, const struct snapshot *snapshot);
+
+/** Names every location and sets the mappings' flags. Returns 0 or -ENOMEM. */
+int consumer_symbolize(struct consumer *consumer, bool inlines);
+
+/** Fills in traces, unwind, locations, unnamed and gaps; strings live as long as the consumer. */
+void consumer_stats(struct consumer *consumer, struct session_stats *stats);

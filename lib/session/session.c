@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "session/session_priv.h"
+
+#define RING_SIZE (16UL << 20)
+/* How long the consumer sleeps when the ring is empty. */
+#define CONSUMER_NAP_MS 20
+#define PROGRESS_EVERY (200 * NSEC_PER_MSEC)
+/* No progress of the tracer while it holds a thread: first kicked, then given up. */
+#define STUCK_KICK (2 * NSEC_PER_SEC)
+#define STUCK_GIVE_UP (5 * NSEC_PER_SEC)
+
+static void set_stage(struct session *s, enum session_stage stage)
+{
+	pthread_mutex_lock(&s->lock);
+	if (s->stage < stage)
+		s->stage = stage;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Waits for a stage, or until `until` (CLOCK_MONOTONIC; 0 = for ever). True when it is reached. */
+static bool wait_stage(struct session *s, enum session_stage stage, uint64_t until)
+{
+	struct timespec deadline = ns_timespec(until);
+	bool reached;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->stage < stage) {
+		if (!until)
+			pthread_cond_wait(&s->changed, &s->lock);
+		else if (pthread_cond_timedwait(&s->changed, &s->lock, &deadline) == ETIMEDOUT)
+			break;
+	}
+	reached = s->stage >= stage;
+	pthread_mutex_unlock(&s->lock);
+	return reached;
+}
+
+static void *tracer_main(void *arg)
+{
+	struct session *s = arg;
+	int r = sampler_new(&s->options.sampler, s->ring, &s->shared, &s->sampler);
+
+	s->tracer_result = r;
+	set_stage(s, SESSION_READY);
+	if (r == 0) {
+		wait_stage(s, SESSION_GO, 0);
+		if (!s->cancelled)
+			s->tracer_result = sampler_run(s->sampler);
+		else
+			sampler_cancel(s->sampler);
+	}
+	set_stage(s, SESSION_DONE);
+	(void)eventfd_write(s->wake_fd, 1);
+	return NULL;
+}
+
+static void *consumer_main(void *arg)
+{
+	struct session *s = arg;
+	struct pollfd fd = {.fd = s->wake_fd, .events = POLLIN};
+	const struct snapshot *snapshot;
+	bool done;
+	size_t size;
+
+	do {
+		/* Asked before the ring is emptied: what comes before the end is then seen. */
+		done = wait_stage(s, SESSION_DONE, 1) || atomic_load(&s->gave_up);
+		while ((snapshot = ring_peek(s->ring, &size))) {
+			int r = consumer_take(s->consumer, snapshot);
+
+			if (r < 0)
+				s->consumer_result = r;
+			ring_pop(s->ring);
+		}
+		if (!done && poll(&fd, 1, CONSUMER_NAP_MS) > 0) {
+			eventfd_t ignored;
+
+			(void)eventfd_read(s->wake_fd, &ignored);
+		}
+	} while (!done);
+	return NULL;
+}
+
+static int make_profile(struct session *s)
+{
+	uint64_t period = NSEC_PER_SEC / s->options.sampler.hz;
+	struct profile_spec spec = {
+		.sample_types = {{"samples", "count"}, {"cpu", "nanoseconds"}},
+		.n_sample_types = 2,
+		.period_type = {"cpu", "nanoseconds"},
+		.period = (int64_t)period,
+	};
+
+	return profile_new(&spec, &s->profile);
+}
+
+static int start_tracer(struct session *s)
+{
+	int r = pthread_create(&s->tracer_thread, NULL, tracer_main, s);
+
+	if (r)
+		return err_trace(-r);
+	s->tracer_started = true;
+	wait_stage(s, SESSION_READY, 0);
+	return s->tracer_result;
+}
+
+int session_new(const struct session_options *options, struct session **ret_session)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	pthread_condattr_t monotonic;
+	int r;
+
+	if (!s)
+		return err_trace(-ENOMEM);
+	s->options = *options;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = s->wake_fd < 0 ? err_errno() : 0;
+	if (r >= 0)
+		r = ring_new(RING_SIZE, &s->ring);
+	if (r >= 0)
+		r = make_profile(s);
+	if (r >= 0)
+		r = start_tracer(s);
+	if (r >= 0)
+		r = consumer_new(sampler_pid(s->sampler), &s->shared, s->profile, &s->consumer);
+	if (r < 0) {
+		session_free(s);
+		return err_trace(r);
+	}
+	*ret_session = s;
+	return 0;
+}
+
+struct session *session_free(struct session *s)
+{
+	if (!s)
+		return NULL;
+	/* A tracer that was given up still uses the session: it goes with the process. */
+	if (atomic_load(&s->gave_up))
+		return NULL;
+	if (s->tracer_started) {
+		s->cancelled = true;
+		set_stage(s, SESSION_GO);
+		pthread_join(s->tracer_thread, NULL);
+	}
+	sampler_free(s->sampler);
+	consumer_free(s->consumer);
+	profile_free(s->profile);
+	ring_free(s->ring);
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+	return NULL;
+}
+
+pid_t session_pid(const struct session *s)
+{
+	return sampler_pid(s->sampler);
+}
+
+/* Reports progress and looks after the tracer until it is done. */
+static void watch(struct session *s)
+{
+	uint64_t start = clock_now_ns(), moved_at = start, progress = 0;
+	/* At a low rate nothing moves between ticks. */
+	uint64_t slack = 4 * (NSEC_PER_SEC / s->options.sampler.hz);
+	bool kicked = false;
+
+	while (!wait_stage(s, SESSION_DONE, clock_now_ns() + PROGRESS_EVERY)) {
+		uint64_t now = clock_now_ns(), seen = atomic_load(&s->shared.progress);
+		struct session_progress report = {
+			.elapsed_ns = now - start,
+			.samples = atomic_load(&s->shared.samples),
+			.threads = atomic_load(&s->shared.threads),
+		};
+
+		if (s->options.on_progress)
+			s->options.on_progress(s->options.user, &report);
+		if (seen != progress || !atomic_load(&s->shared.held)) {
+			progress = seen;
+			moved_at = now;
+			kicked = false;
+		} else if (now - moved_at > STUCK_GIVE_UP + slack) {
+			atomic_store(&s->gave_up, true);
+			return;
+		} else if (now - moved_at > STUCK_KICK + slack && !kicked) {
+			kicked = true;
+			sampler_kick(s->sampler);
+		}
+	}
+}
+
+int session_run(struct session *s)
+{
+	uint64_t begun = clock_wall_ns(), start = clock_now_ns();
+	int r;
+
+	r = pthread_create(&s->consumer_thread, NULL, consumer_main, s);
+	if (r)
+		return err_trace(-r);
+	set_stage(s, SESSION_GO);
+	watch(s);
+	profile_set_time(s->profile, (int64_t)begun, (int64_t)(clock_now_ns() - start));
+	(void)eventfd_write(s->wake_fd, 1);
+	pthread_join(s->consumer_thread, NULL);
+	s->stats.watchdog = atomic_load(&s->gave_up);
+	if (!s->stats.watchdog) {
+		pthread_join(s->tracer_thread, NULL);
+		s->tracer_started = false;
+	}
+	s->stats.sampler = *sampler_stats(s->sampler);
+	start = clock_now_ns();
+	r = consumer_symbolize(s->consumer, s->options.inlines);
+	s->stats.symbolize_ns = clock_now_ns() - start;
+	consumer_stats(s->consumer, &s->stats);
+	if (r >= 0)
+		r = session_comment(s);
+	if (r >= 0)
+		r = s->consumer_result;
+	return err_trace(r < 0 ? r : s->tracer_result);
+}
+
+const struct profile *session_profile(const struct session *s)
+{
+	return s->profile;
+}
+
+const struct session_stats *session_stats(const struct session *s)
+{
+	return &s->stats;
+}

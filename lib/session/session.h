@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One recording: the tracer thread, the consumer thread, and the profile they make.
+ *
+ *	session_new()      opens the target, starts the tracer thread (and a command, held behind
+ *its execve), reads the modules session_run()      samples; the calling thread watches over the
+ *tracer and reports progress session_profile()  the symbolized profile
+ *
+ * Block SIGCHLD in every thread before session_new(). Threads end with session_run().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/trace.h"
+#include "profile/profile.h"
+#include "source/sampler.h"
+#include "unwind/unwind.h"
+
+struct session;
+
+struct session_progress {
+	uint64_t elapsed_ns, samples;
+	uint32_t threads;
+};
+
+struct session_options {
+	struct sampler_options sampler;
+	bool inlines;             /* expand inlined calls */
+	const char *command_line; /* of cprof, for the profile's comments; borrowed */
+
+	/** Called about five times a second from session_run(); may be NULL. */
+	void (*on_progress)(void *user, const struct session_progress *progress);
+	void *user;
+};
+
+/** A mapped file whose symbols or unwind tables are missing. Strings live as long as the session.
+ */
+struct session_gap {
+	const char *path;
+	const char *why;             /* may be NULL when no more is known */
+	uint64_t addresses, unnamed; /* distinct addresses sampled in it; of these without a name */
+};
+
+struct session_stats {
+	struct sampler_stats sampler;
+	struct unwind_stats unwind;
+	uint64_t traces[TRACE_ENDS]; /* by how they ended */
+	uint64_t locations, unnamed; /* distinct addresses; of these without a function name */
+	uint64_t symbolize_ns;
+	uint32_t n_gaps;
+	const struct session_gap *gaps; /* modules with unnamed addresses, worst first */
+	bool watchdog;                  /* the tracer was found stuck, and given up */
+};
+
+/** Returns 0; -ESRCH; what execve returned for a command; -EPERM, -EACCES; -ENOMEM. */
+int session_new(const struct session_options *options, struct session **ret_session);
+struct session *session_free(struct session *session);
+
+/** The process being profiled. */
+pid_t session_pid(const struct session *session);
+
+/**
+ * Samples until the end that the options name, then unwinds what is left and symbolizes.
+ *
+ * @return 0, or a negative errno after which the profile still holds what was collected
+ */
+int session_run(struct session *session);
+
+/** The result; owned by the session. */
+const struct profile *session_profile(const struct session *session);
+const struct session_stats *session_stats(const struct session *session);

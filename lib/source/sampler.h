@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ptrace sampler: CPU profiles of a running process.
+ *
+ * At each tick the threads that used CPU time are found without touching them, as many of them as
+ * there are CPUs are chosen at random, asked to stop, and each is copied and released when its stop
+ * arrives. What a thread used since its previous sample is charged to the sample, so the sum over a
+ * profile is the CPU time that the kernel counted. Snapshots go into a ring that the sampler never
+ * waits for.
+ *
+ * sampler_run() is the tracer thread: sampler_new() (which spawns a command) must be called on the
+ * same thread, with SIGCHLD blocked in every thread of the process.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "arch/arch.h"
+#include "base/hist.h"
+#include "base/ring.h"
+#include "process/process.h"
+
+struct sampler;
+
+enum sampler_engine {
+	SAMPLER_COPY,      /* registers and stack bytes; unwound later */
+	SAMPLER_LIBUNWIND, /* unwound by libunwind while the thread is held */
+};
+
+/** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). 0: not known. */
+#define SAMPLER_TOPS 4096
+
+struct sampler_shared {
+	_Atomic uint64_t tops[SAMPLER_TOPS];
+	_Atomic uint64_t progress; /* grows while the tracer thread is alive and well */
+	_Atomic uint32_t held;     /* threads asked to stop or stopped */
+	_Atomic uint32_t threads;  /* living threads of the target */
+	_Atomic uint64_t samples;  /* taken so far */
+};
+
+struct sampler_options {
+	pid_t pid;         /* 0 with argv */
+	char *const *argv; /* command to start instead; NULL-terminated, borrowed */
+	const pid_t *tids; /* sample only these; borrowed; n_tids 0 = all */
+	unsigned n_tids;
+	unsigned hz;          /* ticks per second */
+	uint64_t duration_ns; /* 0 = until stopped or the target ends */
+	enum sampler_engine engine;
+	int stop_fd; /* readable = stop; borrowed */
+};
+
+/** Counters; complete once sampler_run() has returned. */
+struct sampler_stats {
+	uint64_t ticks, missed_ticks; /* missed: skipped because the sampler came late */
+	uint64_t stops;               /* threads stopped and released */
+	uint64_t samples;
+	uint64_t late;      /* stops that came after the next tick */
+	uint64_t blocked;   /* thread had blocked just before the stop: no sample */
+	uint64_t lost;      /* thread ended between being asked and stopping */
+	uint64_t denied;    /* seizing was refused */
+	uint64_t dropped;   /* ring full */
+	uint64_t no_stack;  /* stack pointer in no known mapping: registers only */
+	uint64_t not_64bit; /* thread was in 32-bit code */
+	uint64_t repaired, left_eintr,
+		short_counts; /* see tracee_repair(), arch_transfer_short() */
+	uint64_t execs;
+	uint32_t threads_seen, threads_max;
+	uint64_t cpu_ns;      /* what the kernel charged the target during the run */
+	uint64_t sampled_ns;  /* of it charged to stacks */
+	uint64_t exited_ns;   /* of it to threads that had ended */
+	uint64_t not_seen_ns; /* of it to threads after, or without, a sample */
+	uint64_t elapsed_ns;
+	struct hist pause; /* asked to stop → released, per stop */
+	int nice;          /* priority that the tracer thread got */
+	bool target_ended;
+	int status; /* of a command that ended, as of wait(2) */
+};
+
+/**
+ * Prepares to sample, and starts the command if there is one (it waits behind its execve).
+ *
+ * @param ring, shared	borrowed
+ * @return 0; -ESRCH; what tracee_spawn() returns; -ENOMEM and others
+ */
+int sampler_new(const struct sampler_options *options, struct ring *ring,
+		struct sampler_shared *shared, struct sampler **ret_sampler);
+struct sampler *sampler_free(struct sampler *sampler);
+
+/** The process being sampled; borrowed. Another thread needs a handle of its own. */
+pid_t sampler_pid(const struct sampler *sampler);
+
+/** Samples until told to stop, the duration is over or the target ended. Every thread of the
+ * target is released when it returns. Returns 0 or a negative errno; what was sampled counts. */
+int sampler_run(struct sampler *sampler);
+
+/** Instead of sampler_run(), on its thread: lets a command that was started run unsampled. */
+void sampler_cancel(struct sampler *sampler);
+
+const struct sampler_stats *sampler_stats(const struct sampler *sampler);
+
+/** See tracee_set_kick(). */
+void sampler_kick(struct sampler *sampler);

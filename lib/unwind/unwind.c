@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unwind/unwind.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/map64.h"
+#include "base/vec.h"
+#include "unwind/unwind_expr.h"
+#include "unwind/unwind_rule.h"
+
+/* Rules kept before all are forgotten: bounds the memory at some 100 MB for endless JIT code. */
+#define MAX_RULES 2000000
+
+struct unwinder {
+	struct module_map *map;
+	const struct arch *arch;
+	struct map64 by_pc; /* lookup pc → index into rules */
+	VEC(struct unwind_rule) rules;
+	VEC(struct unwind_slow) slows;
+	struct unwind_stats stats;
+};
+
+int unwinder_new(struct module_map *map, const struct arch *arch, struct unwinder **ret_unwinder)
+{
+	struct unwinder *unwinder = calloc(1, sizeof(*unwinder));
+
+	if (!unwinder)
+		return err_trace(-ENOMEM);
+	unwinder->map = map;
+	unwinder->arch = arch;
+	*ret_unwinder = unwinder;
+	return 0;
+}
+
+void unwinder_forget(struct unwinder *unwinder)
+{
+	map64_clear(&unwinder->by_pc);
+	unwinder->rules.n = 0;
+	for (size_t i = 0; i < unwinder->slows.n; i++)
+		free(unwinder->slows.items[i].frame);
+	unwinder->slows.n = 0;
+}
+
+struct unwinder *unwinder_free(struct unwinder *unwinder)
+{
+	if (!unwinder)
+		return NULL;
+	unwinder_forget(unwinder);
+	map64_deinit(&unwinder->by_pc);
+	vec_deinit(&unwinder->rules);
+	vec_deinit(&unwinder->slows);
+	free(unwinder);
+	return NULL;
+}
+
+const struct unwind_stats *unwinder_stats(const struct unwinder *unwinder)
+{
+	return &unwinder->stats;
+}
+
+static void add_rule(struct unwinder *u, uint64_t pc, struct unwind_rule *rule)
+{
+	const struct module_mapping *mapping = module_map_find(u->map, pc);
+	struct unwind_slow slow = {}, *slow_slot;
+	struct unwind_rule *kept;
+	uint64_t *index;
+
+	*rule = (struct unwind_rule){.kind = UNWIND_NO_CFI};
+	if (!mapping)
+		return; /* not kept: the map may learn of it */
+	if (u->rules.n >= MAX_RULES)
+		unwinder_forget(u);
+	u->stats.rules++;
+	unwind_rule_make(mapping->module, u->arch, pc, rule, &slow);
+	if (rule->kind == UNWIND_SLOW) {
+		slow_slot = vec_push(&u->slows);
+		if (!slow_slot) {
+			free(slow.frame);
+			rule->kind = UNWIND_NO_CFI;
+			return;
+		}
+		*slow_slot = slow;
+		rule->cfa_offset = (int32_t)(u->slows.n - 1);
+	}
+	kept = vec_push(&u->rules);
+	/* Out of memory here costs only the speed of the next lookup. */
+	if (kept && map64_put(&u->by_pc, pc, &index) == 0) {
+		*kept = *rule;
+		*index = u->rules.n - 1;
+	}
+}
+
+static struct unwind_rule find_rule(struct unwinder *u, uint64_t pc)
+{
+	const uint64_t *index = map64_get(&u->by_pc, pc);
+	struct unwind_rule rule;
+
+	if (index)
+		return u->rules.items[*index];
+	add_rule(u, pc, &rule);
+	return rule;
+}
+
+/* What a step came to, in the terms of why a trace ends. */
+enum step {
+	STEP_OK,
+	STEP_ROOT,
+	STEP_CUT,
+	STEP_NO_CFI,
+	STEP_BAD_MEMORY,
+	STEP_LOOP,
+};
+
+struct cursor {
+	const struct snapshot *snapshot;
+	struct arch_regs regs;
+	uint64_t top;
+};
+
+static enum step missing(const struct cursor *c, uint64_t addr)
+{
+	uint64_t end = c->snapshot->stack_addr + c->snapshot->n_bytes;
+
+	/* Inside the stack's mapping but not copied, as opposed to nonsense. */
+	if (addr + 8 > end && addr < c->snapshot->stack_end)
+		return STEP_CUT;
+	return STEP_BAD_MEMORY;
+}
+
+static bool read_word(struct cursor *c, uint64_t addr, uint64_t *ret_word)
+{
+	if (!snapshot_word(c->snapshot, addr, ret_word))
+		return false;
+	if (addr + 8 > c->top)
+		c->top = addr + 8;
+	return true;
+}
+
+static enum step step_compact(struct cursor *c, const struct arch *arch,
+			      const struct unwind_rule *rule)
+{
+	uint64_t cfa, pc, value, saved[UNWIND_MAX_SAVED];
+	uint32_t got = 0;
+
+	if (!arch_reg_known(&c->regs, rule->cfa_reg))
+		return STEP_BAD_MEMORY;
+	cfa = c->regs.values[rule->cfa_reg] + (uint64_t)(int64_t)rule->cfa_offset;
+	if (cfa <= c->regs.values[arch->sp])
+		return STEP_LOOP;
+	if (!read_word(c, cfa - 8ULL * rule->ra_slot, &pc))
+		return missing(c, cfa - 8ULL * rule->ra_slot);
+	for (unsigned i = 0; i < arch->n_saved; i++) {
+		if (rule->slots[i] == UNWIND_SAME || rule->slots[i] == UNWIND_UNDEFINED)
+			continue;
+		if (read_word(c, cfa - 8ULL * rule->slots[i], &value)) {
+			saved[i] = value;
+			got |= 1U << i;
+		}
+	}
+	/* Only sp, pc and what a callee preserves has a meaning in the caller. */
+	for (unsigned i = 0; i < arch->n_saved; i++) {
+		unsigned reg = arch->saved[i];
+
+		if (got >> i & 1)
+			arch_reg_set(&c->regs, reg, saved[i]);
+		else if (rule->slots[i] != UNWIND_SAME)
+			c->regs.known &= ~(1U << reg);
+	}
+	c->regs.values[arch->sp] = cfa;
+	c->regs.values[arch->pc] = pc;
+	return pc ? STEP_OK : STEP_ROOT;
+}
+
+static enum step from_expr(const struct cursor *c, enum unwind_expr r, uint64_t need)
+{
+	switch (r) {
+	case UNWIND_EXPR_OK:
+		return STEP_OK;
+	case UNWIND_EXPR_UNDEFINED:
+		return STEP_ROOT;
+	case UNWIND_EXPR_MEMORY:
+		return need ? missing(c, need) : STEP_BAD_MEMORY;
+	case UNWIND_EXPR_BAD:
+		break;
+	}
+	return STEP_NO_CFI;
+}
+
+static enum step step_slow(struct cursor *c, const struct arch *arch,
+			   const struct unwind_slow *slow, bool signal)
+{
+	struct arch_regs caller = {};
+	uint64_t cfa, value, need = 0, sp = c->regs.values[arch->sp];
+	enum unwind_expr r = unwind_expr_cfa(slow, &c->regs, c->snapshot, &cfa, &need);
+
+	if (r != UNWIND_EXPR_OK)
+		return from_expr(c, r, need);
+	r = unwind_expr_register(slow, arch->pc, cfa, &c->regs, c->snapshot, &value, &need);
+	if (r != UNWIND_EXPR_OK)
+		return from_expr(c, r, need);
+	arch_reg_set(&caller, arch->pc, value);
+	for (unsigned reg = 0; reg < arch->n_regs; reg++) {
+		if (reg == arch->pc || reg == arch->sp)
+			continue;
+		r = unwind_expr_register(slow, reg, cfa, &c->regs, c->snapshot, &value, &need);
+		if (r == UNWIND_EXPR_OK)
+			arch_reg_set(&caller, reg, value);
+	}
+	/* A signal frame restores sp from the saved context; elsewhere it is the CFA. */
+	if (!signal || unwind_expr_register(slow, arch->sp, cfa, &c->regs, c->snapshot, &value,
+					    &need) != UNWIND_EXPR_OK)
+		value = cfa;
+	/* A handler may run on an alternate stack, so only ordinary frames must move up. */
+	if (!signal && value <= sp)
+		return STEP_LOOP;
+	arch_reg_set(&caller, arch->sp, value);
+	if (value > c->top && value <= c->snapshot->stack_addr + c->snapshot->n_bytes)
+		c->top = value;
+	c->regs = caller;
+	return caller.values[arch->pc] ? STEP_OK : STEP_ROOT;
+}
+
+/*
+ * No CFI: the frame pointer, if it is one. The ABI wants it zero in the outermost frame (psABI
+ * 3.4.1), which is how a start routine in assembly without CFI ends a trace.
+ */
+static enum step step_fp(struct unwinder *u, struct cursor *c)
+{
+	const struct arch *arch = u->arch;
+	uint64_t fp = c->regs.values[arch->fp], caller_fp, pc;
+	const struct module_mapping *here = module_map_find(u->map, c->regs.values[arch->pc]);
+
+	if (!arch_reg_known(&c->regs, arch->fp))
+		return STEP_NO_CFI;
+	if (fp == 0 && here && module_is_elf(here->module))
+		return STEP_ROOT;
+	if (fp < c->regs.values[arch->sp] || fp % 8 || !read_word(c, fp, &caller_fp))
+		return STEP_NO_CFI;
+	if (!read_word(c, fp + 8, &pc) || !module_map_find(u->map, pc - 1))
+		return STEP_NO_CFI;
+	c->regs.known = 1U << arch->pc | 1U << arch->sp | 1U << arch->fp;
+	c->regs.values[arch->sp] = fp + 16;
+	c->regs.values[arch->fp] = caller_fp;
+	c->regs.values[arch->pc] = pc;
+	u->stats.fp_frames++;
+	return STEP_OK;
+}
+
+static enum step step(struct unwinder *u, struct cursor *c, struct frame *frame, bool *ret_exact)
+{
+	struct unwind_rule rule = find_rule(u, frame_lookup_pc(frame));
+
+	/* Nothing called a signal trampoline: it was entered at its first byte, and what it
+	 * returns to stopped at its pc itself. */
+	if (rule.signal)
+		frame->exact = true;
+	*ret_exact = rule.signal;
+	switch ((enum unwind_rule_kind)rule.kind) {
+	case UNWIND_COMPACT:
+		return step_compact(c, u->arch, &rule);
+	case UNWIND_SLOW:
+		u->stats.slow_steps++;
+		return step_slow(c, u->arch, &u->slows.items[rule.cfa_offset], rule.signal);
+	case UNWIND_ROOT:
+		return STEP_ROOT;
+	case UNWIND_NO_CFI:
+		break;
+	}
+	return step_fp(u, c);
+}
+
+static enum trace_end end_of(enum step step)
+{
+	switch (step) {
+	case STEP_ROOT:
+		return TRACE_ROOT;
+	case STEP_CUT:
+		return TRACE_CUT;
+	case STEP_NO_CFI:
+		return TRACE_NO_CFI;
+	case STEP_BAD_MEMORY:
+		return TRACE_BAD_MEMORY;
+	case STEP_LOOP:
+		return TRACE_LOOP;
+	case STEP_OK:
+		break;
+	}
+	return TRACE_DEPTH;
+}
+
+void unwinder_run(struct unwinder *u, const struct snapshot *snapshot, struct trace *ret_trace,
+		  uint64_t *ret_top)
+{
+	struct cursor c = {.snapshot = snapshot, .regs = snapshot->regs};
+	bool exact = true;
+	enum step r;
+
+	ret_trace->n_frames = 0;
+	ret_trace->end = TRACE_DEPTH;
+	while (ret_trace->n_frames < TRACE_MAX_FRAMES) {
+		struct frame *frame = &ret_trace->frames[ret_trace->n_frames++];
+
+		frame->pc = c.regs.values[u->arch->pc];
+		frame->exact = exact;
+		r = step(u, &c, frame, &exact);
+		if (r != STEP_OK) {
+			ret_trace->end = end_of(r);
+			break;
+		}
+	}
+	u->stats.frames += ret_trace->n_frames;
+	*ret_top = c.top;
+}
