@@ -18,7 +18,7 @@ struct profile_value_type {
 	const char *type, *unit; /* "cpu", "nanoseconds" */
 };
 
-/** What a profile measures; the strings must live as long as the profile. */
+/** What a profile measures. */
 struct profile_spec {
 	struct profile_value_type sample_types[PROFILE_MAX_TYPES];
 	uint32_t n_sample_types;
@@ -27,11 +27,19 @@ struct profile_spec {
 	const char *default_sample_type; /* NULL: the last one */
 };
 
-/** Makes an empty profile. Returns 0 or -ENOMEM. */
+/** Makes an empty profile; the spec and its strings are copied. Returns 0, -ENOMEM, or -EINVAL for
+ * more than PROFILE_MAX_TYPES sample types. */
 int profile_new(const struct profile_spec *spec, struct profile **ret_profile);
 struct profile *profile_free(struct profile *profile);
 
+/** The spec, with strings that live as long as the profile. */
 const struct profile_spec *profile_get_spec(const struct profile *profile);
+
+/* Pointers that the functions below return are valid until the next item of that kind is made;
+ * those to strings as long as the profile. Ids given to them must exist: functions that return int
+ * answer -EINVAL for one that does not. */
+
+#define PROFILE_MAX_STRING 65536 /* bytes; longer texts end in U+2026 there */
 
 /** String table: number of a string ("" is 0), and back. Bytes that are not valid UTF-8 are
  * replaced by U+FFFD, because pprof's readers reject such files. NULL counts as "".
@@ -39,6 +47,9 @@ const struct profile_spec *profile_get_spec(const struct profile *profile);
 int profile_string(struct profile *profile, const char *text, uint32_t *ret_id);
 const char *profile_get_string(const struct profile *profile, uint32_t id);
 uint32_t profile_n_strings(const struct profile *profile);
+
+/** Whether a text is valid UTF-8 (RFC 3629: shortest form, no surrogates, up to U+10FFFF). */
+bool profile_is_utf8(const char *text);
 
 struct profile_mapping {
 	uint64_t start, limit, offset; /* target addresses; file offset */
@@ -49,7 +60,7 @@ struct profile_mapping {
 /** Adds a mapping; the first one must be the main executable. Returns 0 or -ENOMEM. */
 int profile_mapping_add(struct profile *profile, const struct profile_mapping *mapping,
 			uint32_t *ret_id);
-struct profile_mapping *profile_mapping(struct profile *profile, uint32_t id);
+struct profile_mapping *profile_mapping(const struct profile *profile, uint32_t id);
 uint32_t profile_n_mappings(const struct profile *profile);
 
 struct profile_function {
@@ -82,7 +93,12 @@ int profile_location_intern(struct profile *profile, uint32_t mapping, uint64_t 
 int profile_location_named(struct profile *profile, uint32_t mapping, const char *name,
 			   uint32_t *ret_id);
 
-/** Sets a location's lines (copied), once. Returns 0 or -ENOMEM. */
+/** Adds a location with its lines even when there is an equal one: for readers of files, where
+ * interpreters leave many locations with address 0. Returns 0 or -ENOMEM. */
+int profile_location_add(struct profile *profile, uint32_t mapping, uint64_t address,
+			 const struct profile_line *lines, uint32_t n_lines, uint32_t *ret_id);
+
+/** Sets a location's lines (copied), once. Returns 0, -ENOMEM, or -EINVAL when it has lines. */
 int profile_location_set_lines(struct profile *profile, uint32_t id,
 			       const struct profile_line *lines, uint32_t n_lines);
 const struct profile_location *profile_location(const struct profile *profile, uint32_t id);
@@ -95,7 +111,7 @@ uint32_t profile_n_locations(const struct profile *profile);
 int profile_stack_intern(struct profile *profile, uint32_t callers, uint32_t leaf,
 			 uint32_t *ret_id);
 
-/** Location at the top of a stack, and the stack below it (0 at the root). */
+/** Location at the top of a stack, and the stack below it (0 at the root, always a smaller id). */
 uint32_t profile_stack_leaf(const struct profile *profile, uint32_t stack);
 uint32_t profile_stack_callers(const struct profile *profile, uint32_t stack);
 
@@ -105,9 +121,16 @@ struct profile_label {
 	uint32_t unit;
 };
 
-/** Finds or adds a set of labels (order does not matter, one per key). Returns 0 or -ENOMEM. */
+#define PROFILE_MAX_LABELS 64 /* in one set */
+
+/** Finds or adds a set of labels; their order does not matter. Of several labels with one key the
+ * first counts; a label without text, number and unit is left out, because readers drop it. The
+ * set's id is 0 when nothing is left. Returns 0, -ENOMEM, or -EINVAL for more than
+ * PROFILE_MAX_LABELS labels. */
 int profile_labels_intern(struct profile *profile, const struct profile_label *labels,
 			  uint32_t n_labels, uint32_t *ret_id);
+
+/** The labels of a set, by key; none for id 0. */
 const struct profile_label *profile_labels(const struct profile *profile, uint32_t id,
 					   uint32_t *ret_n);
 
@@ -116,13 +139,26 @@ struct profile_sample {
 	int64_t values[PROFILE_MAX_TYPES];
 };
 
-/** Adds values to the sample of (stack, labels). Returns 0 or -ENOMEM. */
+/** Adds values (as many as sample types) to the sample of (stack, labels). Sums stop at the ends of
+ * the range. Returns 0 or -ENOMEM. */
 int profile_sample_add(struct profile *profile, uint32_t stack, uint32_t labels,
 		       const int64_t *values);
+
+/** A sample by its index, 0 to n - 1, in the order of making. */
 const struct profile_sample *profile_sample(const struct profile *profile, uint32_t index);
 uint32_t profile_n_samples(const struct profile *profile);
 
-/** Sum of one value over all samples. */
+/** The sum of two values, held at the ends of the range instead of overflowing. */
+static inline int64_t profile_value_add(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	if (__builtin_add_overflow(a, b, &sum))
+		return a < 0 ? INT64_MIN : INT64_MAX;
+	return sum;
+}
+
+/** Sum of one value over all samples; type is an index into the spec's sample types. */
 int64_t profile_total(const struct profile *profile, uint32_t type);
 
 /** Adds a line of free text. Returns 0 or -ENOMEM. */
