@@ -82,17 +82,24 @@ Dwarf_CFI *module_debug_cfi(struct module *module, uint64_t *ret_bias);
  * it are pc - *ret_bias. */
 Dwarf *module_dwarf(struct module *module, uint64_t *ret_bias);
 
+/** May libdw open this path by itself (a .dwo file)? True when the target sees the same root as we
+ * do and the path leads to a regular file. */
+bool module_can_read(struct module *module, const char *path);
+
 /** One function symbol. */
 struct module_symbol {
 	uint64_t addr; /* target address (bias added) */
-	uint64_t size; /* 0 = up to the next symbol */
+	uint64_t size; /* bytes that it covers */
 	const char *name;
 };
 
 /**
  * The function symbol that covers a target address: from .symtab, else .dynsym with
- * .gnu_debugdata (its xz-packed .symtab), of the file or its debug file. Among several the longest
- * global name order is fixed, so that results are stable. Sorted at the first call.
+ * .gnu_debugdata (its xz-packed .symtab), of the file or its debug file. Functions, and labels of
+ * hand-written assembly; a symbol without size reaches to the next one. Where several cover the
+ * address, the first difference decides: gives its size; GLOBAL before WEAK before LOCAL; function
+ * before label; begins nearest; name in byte order. Names come without "@VERSION". Sorted at the
+ * first call. PLT entries have no symbol and get none here.
  *
  * @return true and *ret_symbol (borrowed), or false
  */

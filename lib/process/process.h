@@ -136,3 +136,15 @@ int process_root_open(const struct process *process, const char *path, int *ret_
 
 /** The same for a path in our own root: debug files that only this machine has. */
 int process_own_open(const char *path, int *ret_fd);
+
+/**
+ * Opens the regular file that a link of /proc/PID stands for, whatever its path says now: "exe", or
+ * "map_files/START-END" (which takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE).
+ *
+ * @param ret_fd	owned by the caller
+ * @return 0; -EINVAL when it is not a regular file; a negative errno
+ */
+int process_link_open(const struct process *process, const char *name, int *ret_fd);
+
+/** Do paths mean the same to the target as to us: same mount namespace, same root? */
+bool process_shares_root(const struct process *process);

@@ -27,6 +27,6 @@ int process_error(const struct process *process, int error);
  *
  * @param rootfd	the directory that "/" means (borrowed)
  * @param flags		further flags of open(2): 0, or O_PATH to identify the file only
- * @return 0; -EINVAL when it is not a regular file; a negative errno
+ * @return 0; -EINVAL when it is to be read and is not a regular file; a negative errno
  */
 int process_open_below(int rootfd, const char *path, int flags, int *ret_fd);

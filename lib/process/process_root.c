@@ -36,30 +36,61 @@ static int open_path(int rootfd, const char *path)
 	return fd < 0 ? err_errno() : (int)fd;
 }
 
+/* Opens for reading what an O_PATH descriptor stands for; never a FIFO, a device or a directory. */
+static int reopen_regular(int path_fd, int *ret_fd)
+{
+	char link[32];
+	struct stat st;
+	int fd;
+
+	if (fstat(path_fd, &st) < 0)
+		return err_trace(err_errno());
+	if (!S_ISREG(st.st_mode))
+		return err_trace(-EINVAL);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
+	fd = open(link, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return err_trace(err_errno());
+	*ret_fd = fd;
+	return 0;
+}
+
 int process_open_below(int rootfd, const char *path, int flags, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
-	char link[32];
-	struct stat st;
-	int opened;
 
 	fd = open_path(rootfd, path);
 	if (fd < 0)
 		return fd; /* mostly ENOENT, and that is no event */
-	if (fstat(fd, &st) < 0)
-		return err_trace(err_errno());
-	if (!S_ISREG(st.st_mode))
-		return err_trace(-EINVAL);
 	if (flags & O_PATH) {
 		*ret_fd = take_fd(&fd);
 		return 0;
 	}
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	opened = open(link, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
-	if (opened < 0)
-		return err_trace(err_errno());
-	*ret_fd = opened;
-	return 0;
+	return reopen_regular(fd, ret_fd);
+}
+
+int process_link_open(const struct process *process, const char *name, int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+
+	fd = openat(process->dirfd, name, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return process_error(process, err_errno());
+	return reopen_regular(fd, ret_fd);
+}
+
+static bool same_inode(int dirfd, const char *name, const char *own)
+{
+	struct stat theirs, ours;
+
+	return fstatat(dirfd, name, &theirs, 0) == 0 && stat(own, &ours) == 0 &&
+	       theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+bool process_shares_root(const struct process *process)
+{
+	return same_inode(process->dirfd, "ns/mnt", "/proc/self/ns/mnt") &&
+	       same_inode(process->dirfd, "root", "/");
 }
 
 int process_root_open(const struct process *process, const char *path, int *ret_fd)

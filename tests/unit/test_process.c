@@ -29,6 +29,18 @@ static struct process *open_self(void)
 	return process;
 }
 
+static pid_t fork_sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
 static void *wait_in_thread(void *arg)
 {
 	int *pipe_fds = arg;
@@ -94,12 +106,8 @@ static void a_dead_process_is_gone(void **state)
 	char *text, byte;
 	uint64_t ns;
 	int fd;
-	pid_t pid = fork();
+	pid_t pid = fork_sleeper();
 
-	if (pid == 0) {
-		for (;;)
-			pause();
-	}
 	assert_int_equal(process_open(pid, &process), 0);
 	assert_int_equal(process_stat_read(process, &stat), 0);
 	assert_int_equal(stat.tid, pid);
@@ -137,11 +145,7 @@ static void a_pid_used_again_is_another_process(void **state)
 	pid_t pid, again;
 	int fd;
 
-	pid = fork();
-	if (pid == 0) {
-		for (;;)
-			pause();
-	}
+	pid = fork_sleeper();
 	assert_int_equal(process_open(pid, &process), 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -156,11 +160,7 @@ static void a_pid_used_again_is_another_process(void **state)
 		int n = snprintf(wanted, sizeof(wanted), "%d", (int)pid - 1);
 
 		assert_int_equal(pwrite(fd, wanted, (size_t)n, 0), n);
-		again = fork();
-		if (again == 0) {
-			for (;;)
-				pause();
-		}
+		again = fork_sleeper();
 		if (again != pid) {
 			kill(again, SIGKILL);
 			waitpid(again, NULL, 0);
@@ -372,6 +372,7 @@ static void opens_regular_files_of_the_root_only(void **state)
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (chroot(dir) < 0)
 			_exit(1);
 		close(ready[1]);
@@ -395,6 +396,11 @@ static void opens_regular_files_of_the_root_only(void **state)
 	assert_int_equal(process_root_open(process, "/", &fd), -EINVAL);
 	assert_int_equal(process_own_open("/etc/passwd", &fd), 0);
 	close(fd);
+	assert_int_equal(process_link_open(process, "exe", &fd), 0);
+	close(fd);
+	assert_int_equal(process_link_open(process, "map_files/1000-2000", &fd), -ENOENT);
+	assert_int_equal(process_link_open(process, "cwd", &fd), -EINVAL);
+	assert_false(process_shares_root(process));
 	assert_int_equal(process_stat_read(process, &stat), 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
