@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/vec.h"
 
-#define PIECE (64 * 1024) /* least room per call of inflate() */
+#define PIECE (64 * 1024) /* room to begin with */
 #define GZIP_WINDOW (15 + 16)
 
 static void inflate_end(z_stream *stream)
@@ -31,9 +31,10 @@ static int unpack_member(z_stream *stream, const uint8_t *end, const char **ret_
 		size_t left = (size_t)(end - stream->next_in);
 		int r;
 
-		if (*size > PPROF_MAX_UNPACKED)
+		if (*size >= PPROF_MAX_UNPACKED)
 			return err_trace(-EFBIG);
-		r = vec_reserve_raw((void **)plain, cap, *size + PIECE, 1);
+		/* Grows when full only, so never beyond the limit, a power of two. */
+		r = vec_reserve_raw((void **)plain, cap, MAX(*size + 1, (size_t)PIECE), 1);
 		if (r < 0)
 			return err_trace(r);
 		stream->avail_in = (uInt)MIN(left, (size_t)UINT_MAX);
@@ -69,8 +70,6 @@ int pprof_gunzip(const uint8_t *bytes, size_t size, const char **ret_why, uint8_
 			return err_trace(r);
 		inflateReset(&stream);
 	} while (stream.next_in < bytes + size);
-	if (n > PPROF_MAX_UNPACKED)
-		return err_trace(-EFBIG);
 	*ret_plain = take_ptr(plain);
 	*ret_size = n;
 	return 0;
