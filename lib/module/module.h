@@ -82,9 +82,14 @@ Dwarf_CFI *module_debug_cfi(struct module *module, uint64_t *ret_bias);
  * it are pc - *ret_bias. */
 Dwarf *module_dwarf(struct module *module, uint64_t *ret_bias);
 
-/** May libdw open this path by itself (a .dwo file)? True when the target sees the same root as we
- * do and the path leads to a regular file. */
-bool module_can_read(struct module *module, const char *path);
+enum module_path {
+	MODULE_PATH_REGULAR = 1, /* a regular file, the same for the target and for us */
+	MODULE_PATH_ABSENT,      /* nothing there */
+	MODULE_PATH_REFUSED, /* not a regular file, not readable, or the target's root differs */
+};
+
+/** What a path leads to that libdw is about to open by itself, in our root (a .dwo file). */
+enum module_path module_probe_path(struct module *module, const char *path);
 
 /** One function symbol. */
 struct module_symbol {
@@ -112,6 +117,10 @@ bool module_has_symtab(struct module *module);
  * "file changed since it was mapped", "not a regular file", "corrupt: …"); NULL when nothing is
  * wrong. */
 const char *module_problem(struct module *module);
+
+/** Notes a problem found while using what the module handed out; the first one stays. */
+void module_set_problem(struct module *module, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /**
  * From here on a SIGBUS from a mapped file that became shorter puts a page of zeroes in the place

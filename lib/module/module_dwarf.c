@@ -3,7 +3,7 @@
 #include "module/module_priv.h"
 
 #include <elfutils/libdwelf.h>
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,10 +98,15 @@ Dwarf_CFI *module_debug_cfi(struct module *module, uint64_t *ret_bias)
 	return module->debug_cfi;
 }
 
-bool module_can_read(struct module *module, const char *path)
+enum module_path module_probe_path(struct module *module, const char *path)
 {
 	_cleanup_close_ int fd = -1;
+	int r;
 
-	return process_shares_root(module->process) &&
-	       process_root_open(module->process, path, &fd) == 0;
+	if (!process_shares_root(module->process))
+		return MODULE_PATH_REFUSED;
+	r = process_root_open(module->process, path, &fd);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return MODULE_PATH_ABSENT;
+	return r < 0 ? MODULE_PATH_REFUSED : MODULE_PATH_REGULAR;
 }

@@ -71,10 +71,6 @@ bool module_ensure_open(struct module *module);
  * The module is open. */
 uint64_t module_mapping_bias(const struct module *module, uint64_t start, uint64_t offset);
 
-/** Keeps the first problem found. */
-void module_set_problem(struct module *module, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
 /** Notes where libelf mapped a file of this module. */
 void module_watch_elf(struct module *module, Elf *elf);
 
