@@ -26,7 +26,7 @@ int pprof_write(const struct profile *profile, struct sink *sink);
  * @param ret_why	on -EBADMSG a static sentence, without capital and full stop, that says what
  *			is wrong with "it", the file; may be NULL
  * @param ret_profile	caller frees
- * @return 0, -EBADMSG, -ENOMEM, -EFBIG when it unpacks to more than 1 GiB, or its message takes
- *more than 4 GiB of memory
+ * @return 0, -EBADMSG, -ENOMEM, -EFBIG when it unpacks to more than 1 GiB or then needs more than
+ *	   4 GiB of memory
  */
 int pprof_read(const void *bytes, size_t size, const char **ret_why, struct profile **ret_profile);

@@ -124,9 +124,9 @@ struct profile_label {
 #define PROFILE_MAX_LABELS 64 /* in one set */
 
 /** Finds or adds a set of labels; their order does not matter. Of several labels with one key the
- * first counts; a label without text, number and unit is left out, because readers drop it. The
- * set's id is 0 when nothing is left. Returns 0, -ENOMEM, or -EINVAL for more than
- * PROFILE_MAX_LABELS labels. */
+ * first counts; beside a text, number and unit are ignored; a label without text, number and unit
+ * is left out, because readers drop it. The set's id is 0 when nothing is left. Returns 0, -ENOMEM,
+ * or -EINVAL for more than PROFILE_MAX_LABELS labels. */
 int profile_labels_intern(struct profile *profile, const struct profile_label *labels,
 			  uint32_t n_labels, uint32_t *ret_id);
 

@@ -28,6 +28,10 @@ static uint32_t sort_labels(const struct profile_label *labels, uint32_t n_label
 		for (uint32_t k = n; k > at; k--)
 			sorted[k] = sorted[k - 1];
 		sorted[at] = *label;
+		if (label->text != 0) {
+			sorted[at].number = 0;
+			sorted[at].unit = 0;
+		}
 		n++;
 	}
 	return n;

@@ -305,6 +305,12 @@ static void label_order_does_not_matter(void **state)
 	assert_int_equal(kept[1].number, 64);
 	assert_int_equal(kept[2].text, cpu.text);
 
+	/* What no file can hold beside a text does not make a set of its own. */
+	one[0].unit = size.unit;
+	one[0].number = 3;
+	assert_int_equal(profile_labels_intern(profile, one, 3, &b), 0);
+	assert_int_equal(a, b);
+
 	one[1].number = 65;
 	assert_int_equal(profile_labels_intern(profile, one, 3, &b), 0);
 	assert_int_not_equal(a, b);
