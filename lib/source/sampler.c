@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -20,11 +19,6 @@
 
 /* Polling for a stop costs a CPU but saves the wake-up: half the pause. See lib/README.md. */
 #define POLL_FOR (60 * NSEC_PER_USEC)
-/* A thread on a CPU shows it in schedstat within one scheduler tick: 4 ms at HZ = 250, 10 ms at
- * HZ = 100. */
-#define RUNNING_WITHIN (10 * NSEC_PER_MSEC)
-/* Stops under way at once, per CPU: threads that wait for a CPU answer late. */
-#define HELD_PER_CPU 4
 
 static void raise_priority(struct sampler *s)
 {
@@ -71,7 +65,7 @@ static void on_exec(struct sampler *s, uint64_t now)
 	sampler_threads_exec(s, now);
 }
 
-static uint64_t next_random(struct sampler *s)
+uint64_t sampler_random(struct sampler *s)
 {
 	/* splitmix64, public domain. */
 	return hash64(s->random += 0x9e3779b97f4a7c15ULL);
@@ -114,6 +108,15 @@ static unsigned fd_budget(void)
 	return (unsigned)MIN(limit.rlim_cur / 2, (rlim_t)2048);
 }
 
+/* The coarse clocks advance with the scheduler tick: their resolution is 1/HZ. */
+static uint64_t sched_tick(void)
+{
+	struct timespec resolution;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &resolution);
+	return timespec_ns(resolution);
+}
+
 int sampler_new(const struct sampler_options *options, struct ring *ring,
 		struct sampler_shared *shared, struct sampler **ret_sampler)
 {
@@ -131,9 +134,11 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 	s->maps_stale = true;
 	s->random = clock_now_ns();
 	s->threads.max_fds = fd_budget();
-	cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	cpus = sysconf(_SC_NPROCESSORS_CONF);
 	s->n_cpus = cpus > 0 ? (unsigned)cpus : 1;
-	r = begin(s);
+	s->sched_tick_ns = sched_tick();
+	s->lanes = calloc(s->n_cpus, sizeof(*s->lanes));
+	r = s->lanes ? begin(s) : -ENOMEM;
 	if (r >= 0 && options->engine == SAMPLER_LIBUNWIND) {
 		s->trace = malloc(sizeof(*s->trace));
 		r = s->trace ? tracee_unwinder_new(&s->unwinder) : -ENOMEM;
@@ -153,6 +158,7 @@ struct sampler *sampler_free(struct sampler *s)
 	tracee_set_free(s->set);
 	tracee_unwinder_free(s->unwinder);
 	free(s->trace);
+	free(s->lanes);
 	sampler_threads_deinit(&s->threads);
 	process_maps_deinit(&s->maps);
 	process_close(s->process);
@@ -181,63 +187,6 @@ void sampler_kick(struct sampler *sampler)
 	tracee_set_kick(sampler->set);
 }
 
-/* Stops one of the threads that are likely to be on a CPU. Sets *ret_elsewhere when it last ran on
- * another CPU than ours. Returns false when it was not running after all. */
-static bool stop_one(struct sampler *s, struct sampler_thread *thread, bool *ret_elsewhere)
-{
-	int cpu = 0;
-
-	/* Anything but R is blocked, stopped, or in a wait that a stop must not disturb (D). */
-	if (sampler_thread_state(s, thread, &cpu) != 'R')
-		return false;
-	switch (tracee_stop(s->set, thread->tid, thread->slot)) {
-	case TRACEE_OK:
-		*ret_elsewhere = cpu != sched_getcpu();
-		return true;
-	case TRACEE_DENIED:
-		s->stats.denied++;
-		break;
-	case TRACEE_BUSY:
-	case TRACEE_GONE:
-		break;
-	default:
-		s->stats.lost++;
-	}
-	return false;
-}
-
-/* Chooses among the threads that moved lately, at random, without replacement. */
-static bool stop_some(struct sampler *s, uint64_t now, uint64_t last_tick)
-{
-	struct sampler_thread *threads = s->threads.items.items;
-	uint64_t lately = now - RUNNING_WITHIN, since = MIN(last_tick, lately);
-	bool elsewhere, all_elsewhere = true;
-	VEC(uint32_t) choices = {};
-	unsigned stopped = 0;
-
-	for (size_t i = 0; i < s->threads.items.n; i++) {
-		uint32_t *choice;
-
-		if (threads[i].moved_at < since || !threads[i].moved_at)
-			continue;
-		choice = vec_push(&choices);
-		if (choice)
-			*choice = (uint32_t)i;
-	}
-	while (choices.n && stopped < s->n_cpus && tracee_held(s->set) < HELD_PER_CPU * s->n_cpus) {
-		size_t at = next_random(s) % choices.n;
-		uint32_t choice = choices.items[at];
-
-		choices.items[at] = choices.items[--choices.n];
-		if (stop_one(s, &threads[choice], &elsewhere)) {
-			stopped++;
-			all_elsewhere = all_elsewhere && elsewhere;
-		}
-	}
-	vec_deinit(&choices);
-	return stopped && all_elsewhere;
-}
-
 static void drain(struct sampler *s)
 {
 	struct signalfd_siginfo ignored[8];
@@ -250,7 +199,7 @@ static void drain(struct sampler *s)
 		sampler_on_event(s, &event);
 }
 
-static int tick(struct sampler *s, uint64_t now, uint64_t last_tick)
+static int tick(struct sampler *s, uint64_t now)
 {
 	struct tracee_event event;
 	uint64_t end;
@@ -269,7 +218,7 @@ static int tick(struct sampler *s, uint64_t now, uint64_t last_tick)
 	if (r < 0)
 		return r;
 	sampler_maps_refresh(s, now);
-	if (!stop_some(s, now, last_tick))
+	if (!sampler_choose_and_stop(s, now))
 		return 0;
 	end = clock_now_ns() + POLL_FOR;
 	while (tracee_held(s->set) && clock_now_ns() < end) {
@@ -335,13 +284,18 @@ static bool wait_until(struct sampler *s, uint64_t when)
 
 static int loop(struct sampler *s, uint64_t start)
 {
-	uint64_t period = NSEC_PER_SEC / s->options.hz, base = start, last = start, now, next;
+	uint64_t period = NSEC_PER_SEC / s->options.hz, base = start, now, next;
 	uint64_t end = s->options.duration_ns ? start + s->options.duration_ns : UINT64_MAX;
 	int r;
 
 	while (base < end) {
 		/* Anywhere inside the period, so that it cannot lock step with the target. */
-		next = MIN(base + next_random(s) % period, end);
+		next = MIN(base + sampler_random(s) % period, end);
+		if (sampler_choose_prepares(s) && next > clock_now_ns() + s->sched_tick_ns) {
+			if (wait_until(s, next - s->sched_tick_ns))
+				return 0;
+			(void)sampler_threads_look(s, clock_now_ns());
+		}
 		do {
 			if (wait_until(s, next))
 				return 0;
@@ -350,14 +304,13 @@ static int loop(struct sampler *s, uint64_t start)
 		} while (now < next);
 		if (now >= end)
 			break;
-		r = tick(s, now, last);
+		r = tick(s, now);
 		if (r == -ESRCH) {
 			s->stats.target_ended = true;
 			return 0;
 		}
 		if (r < 0)
 			return r;
-		last = now;
 		base += period;
 		/* Late: skip, never catch up in a burst. */
 		if (base + period < now) {

@@ -17,6 +17,7 @@ struct sampler_thread {
 	uint64_t slices;       /* times it was put on a CPU, at the last look */
 	uint64_t charged_ns;   /* CPU time up to its last sample */
 	uint64_t moved_at;     /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
+	uint64_t arrived_at;   /* when slices last moved */
 	bool present;          /* found by the directory scan under way */
 };
 
@@ -31,6 +32,14 @@ struct sampler_threads {
 	nlink_t links;       /* of /proc/PID/task at the last scan: 2 + threads */
 	uint64_t scanned_at;
 	unsigned open_fds, max_fds;
+};
+
+/* The thread that seems to be on a CPU. */
+struct sampler_lane {
+	uint64_t tick; /* stats.ticks when it was filled; else it is empty */
+	uint64_t arrived_at;
+	size_t thread; /* index into the thread table */
+	unsigned ties;
 };
 
 struct sampler {
@@ -51,7 +60,10 @@ struct sampler {
 	uint32_t generation;
 	uint64_t cpu_start_ns, cpu_ns; /* process clock: at the beginning, last */
 	uint64_t random;
+	uint64_t sched_tick_ns; /* 1/HZ of the kernel */
 	unsigned n_cpus;
+	struct sampler_lane *lanes; /* one per CPU */
+	bool crowded;               /* more threads seemed to run than there are CPUs */
 	struct sampler_stats stats;
 };
 
@@ -78,6 +90,17 @@ bool sampler_thread_look(struct sampler *s, struct sampler_thread *thread, uint6
 
 /** State letter and last CPU of a thread, its name noted; 0 when it is gone. */
 char sampler_thread_state(struct sampler *s, struct sampler_thread *thread, int *ret_cpu);
+
+/* --- sampler_choose.c --- */
+
+/** Finds the threads that are on a CPU and asks them to stop. True when all of them are on other
+ * CPUs than ours, so that their stops come while we poll. */
+bool sampler_choose_and_stop(struct sampler *s, uint64_t now);
+
+/** Does it pay to look at the threads one scheduler tick before they are chosen? */
+bool sampler_choose_prepares(const struct sampler *s);
+
+uint64_t sampler_random(struct sampler *s);
 
 /* --- sampler_stack.c --- */
 

@@ -93,6 +93,8 @@ bool sampler_thread_look(struct sampler *s, struct sampler_thread *thread, uint6
 		return false;
 	if (run != thread->run_ns || slices != thread->slices)
 		thread->moved_at = now;
+	if (slices != thread->slices)
+		thread->arrived_at = now;
 	s->threads.known_ns += run - thread->run_ns;
 	thread->run_ns = run;
 	thread->slices = slices;

@@ -76,8 +76,11 @@ int tracee_spawn(struct tracee_set *set, char *const argv[], pid_t *ret_pid)
 	pid = fork();
 	if (pid < 0)
 		return err_trace(err_errno());
-	if (pid == 0)
+	if (pid == 0) {
+		/* Its own copy would keep the end of file from coming. */
+		close(go_write);
 		become(argv, go_read, failed_write);
+	}
 	if (ptrace(PTRACE_SEIZE, pid, NULL, (void *)(uintptr_t)PTRACE_O_TRACEEXEC) < 0) {
 		r = err_errno();
 		kill(pid, SIGKILL);
