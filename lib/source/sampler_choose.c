@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which threads to stop: those on a CPU now.
+ *
+ * The kernel does not tell who is on a CPU: every runnable thread has state R. But schedstat moves
+ * within one scheduler tick for a thread that runs, and its third field counts how often it was put
+ * on a CPU; so of the runnable threads that share a CPU, the one put there last is on it. Stopping
+ * a thread that waits for a CPU instead would answer late, and prefer threads that are woken often.
+ */
+#include <sched.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "source/sampler_priv.h"
+
+/* Beyond the scheduler tick, for the tick's own lateness. */
+#define MARGIN NSEC_PER_MSEC
+/* How many threads are asked for their state in one tick. */
+#define MAX_CANDIDATES 64
+/* Stops under way at once, per CPU: a mistaken choice answers late. */
+#define HELD_PER_CPU 4
+
+static void enter_lane(struct sampler *s, size_t index, int cpu)
+{
+	const struct sampler_thread *thread = &s->threads.items.items[index];
+	struct sampler_lane *lane;
+
+	if (cpu < 0 || (unsigned)cpu >= s->n_cpus)
+		return;
+	lane = &s->lanes[cpu];
+	if (lane->tick != s->stats.ticks || thread->arrived_at > lane->arrived_at) {
+		*lane = (struct sampler_lane){s->stats.ticks, thread->arrived_at, index, 1};
+		return;
+	}
+	/* Several came since the last look: each with equal chance. */
+	if (thread->arrived_at == lane->arrived_at && sampler_random(s) % ++lane->ties == 0)
+		lane->thread = index;
+}
+
+static void fill_lanes(struct sampler *s, uint64_t now)
+{
+	size_t n = s->threads.items.n, start = n ? sampler_random(s) % n : 0;
+	uint64_t since = now - s->sched_tick_ns - MARGIN;
+	unsigned candidates = 0, running = 0;
+
+	for (size_t i = 0; i < n && candidates < MAX_CANDIDATES; i++) {
+		size_t index = (start + i) % n;
+		struct sampler_thread *thread = &s->threads.items.items[index];
+		int cpu;
+
+		if (!thread->moved_at || thread->moved_at < since)
+			continue;
+		candidates++;
+		/* Anything but R is blocked, stopped, or in a wait that a stop must not disturb. */
+		if (sampler_thread_state(s, thread, &cpu) != 'R')
+			continue;
+		running++;
+		enter_lane(s, index, cpu);
+	}
+	s->crowded = running > s->n_cpus;
+}
+
+static bool stop_one(struct sampler *s, const struct sampler_thread *thread)
+{
+	int r = tracee_stop(s->set, thread->tid, thread->slot);
+
+	if (r == TRACEE_DENIED)
+		s->stats.denied++;
+	return r == TRACEE_OK;
+}
+
+bool sampler_choose_and_stop(struct sampler *s, uint64_t now)
+{
+	unsigned stopped = 0, here = (unsigned)sched_getcpu();
+	bool all_elsewhere = true;
+
+	fill_lanes(s, now);
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
+		const struct sampler_lane *lane = &s->lanes[cpu];
+
+		if (lane->tick != s->stats.ticks)
+			continue;
+		if (tracee_held(s->set) >= HELD_PER_CPU * s->n_cpus)
+			break;
+		if (stop_one(s, &s->threads.items.items[lane->thread])) {
+			stopped++;
+			all_elsewhere = all_elsewhere && cpu != here;
+		}
+	}
+	return stopped && all_elsewhere;
+}
+
+bool sampler_choose_prepares(const struct sampler *s)
+{
+	return s->crowded;
+}
