@@ -26,7 +26,7 @@ static uintptr_t page_size;
 static atomic_uint n_hits;
 static atomic_uintptr_t hits[REMEMBERED];
 
-/* Runs in signal context: mmap(2) and sigaction(2) only. */
+/* Runs in signal context: only what signal-safety(7) and mmap(2) allow. */
 static void on_sigbus(int signal, siginfo_t *siginfo, void *context)
 {
 	int saved_errno = errno;
@@ -43,21 +43,25 @@ static void on_sigbus(int signal, siginfo_t *siginfo, void *context)
 			return;
 		}
 	}
-	/* The access is repeated on return and meets the previous disposition. */
+	/* The access is repeated on return and meets the previous disposition; a signal that was
+	 * sent is not repeated by itself. */
 	sigaction(SIGBUS, &previous, NULL);
+	if (siginfo->si_code <= 0)
+		raise(signal);
 	errno = saved_errno;
 }
 
 int module_sigbus_guard(void)
 {
-	struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+	struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO}, now;
 
 	page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
 	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGBUS, NULL, &previous) < 0)
+	if (sigaction(SIGBUS, NULL, &now) < 0)
 		return err_trace(err_errno());
-	if ((previous.sa_flags & SA_SIGINFO) && previous.sa_sigaction == on_sigbus)
+	if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_sigbus)
 		return 0;
+	previous = now;
 	if (sigaction(SIGBUS, &action, NULL) < 0)
 		return err_trace(err_errno());
 	return 0;

@@ -20,42 +20,7 @@
 
 #include <cmocka.h>
 
-#include "module/module.h"
-
-struct fixture {
-	struct process *process;
-	struct module_map *map;
-};
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	assert_int_equal(process_open(getpid(), &f->process), 0);
-	assert_int_equal(module_map_new(f->process, &f->map), 0);
-	assert_in_range(module_map_refresh(f->map), MODULE_REFRESH_SAME, MODULE_REFRESH_REPLACED);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	module_map_free(f->map);
-	process_close(f->process);
-	free(f);
-	return 0;
-}
-
-static struct module *module_of(const struct fixture *f, const void *code)
-{
-	const struct module_mapping *m = module_map_find(f->map, (uintptr_t)code);
-
-	assert_non_null(m);
-	return m->module;
-}
+#include "module_fixture.h"
 
 __attribute__((noinline)) static int a_local_function(int x)
 {
@@ -140,6 +105,141 @@ static void reads_the_vdso_from_memory(void **state)
 	assert_true(found);
 }
 
+/* The bias comes from mapping and program headers, however the linker laid them out. */
+static void computes_the_bias_of_every_layout(void **state)
+{
+	static const char *const names[] = {
+		"symbols.so",           "symbols-huge-align.so", "symbols-one-segment.so",
+		"symbols-prelinked.so", "symbols-gold.so",       "chain-gcc-static",
+		"chain-gcc-o2",         "chain-clang-o2"};
+	struct fixture *f = *state;
+	unsigned n_checked = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *path = victim_path(names[i]);
+		struct mapped_elf elf = {};
+		struct module *module;
+		uint64_t bias = 0;
+
+		if (!path)
+			continue;
+		module = map_module(f, &elf, path);
+		assert_non_null(module);
+		assert_true(module_is_elf(module));
+		assert_int_equal(module_bias(module), elf.bias);
+		assert_true(has_symbol(module, &elf,
+				       strncmp(names[i], "symbols", 7) == 0 ? "exported_function"
+									    : "_start") ||
+			    elf.bias == 0);
+		assert_non_null(module_eh_cfi(module, &bias));
+		assert_int_equal(bias, elf.bias);
+		if (strcmp(names[i], "chain-gcc-static") == 0)
+			assert_int_equal(bias, 0);
+		mapped_elf_close(&elf);
+		n_checked++;
+	}
+	if (!n_checked)
+		skip();
+}
+
+static void chooses_among_symbols_by_rule(void **state)
+{
+	struct fixture *f = *state;
+	const char *path = victim_path("symbols.so");
+	struct module_symbol symbol, previous = {};
+	unsigned exported = 0, hidden = 0, label = 0, sized = 0, none_after = 0;
+	struct mapped_elf elf;
+	struct module *module;
+
+	if (!path)
+		skip();
+	module = map_module(f, &elf, path);
+	for (uint64_t at = elf.text; at < elf.text + 4096; at++) {
+		if (!module_symbol_at(module, at, &symbol)) {
+			/* Behind sized_assembly there is padding that nothing covers. */
+			none_after += previous.name && strcmp(previous.name, "sized_assembly") == 0;
+			continue;
+		}
+		assert_true(at >= symbol.addr && at < symbol.addr + symbol.size);
+		/* GLOBAL before WEAK for one and the same function. */
+		assert_string_not_equal(symbol.name, "weak_alias");
+		exported += strcmp(symbol.name, "exported_function") == 0;
+		hidden += strcmp(symbol.name, "hidden_helper") == 0;
+		label += strcmp(symbol.name, "label_without_size") == 0;
+		sized += strcmp(symbol.name, "sized_assembly") == 0;
+		previous = symbol;
+	}
+	assert_true(exported > 0);
+	assert_true(hidden > 0);
+	assert_int_equal(label, 4);
+	assert_int_equal(sized, 2);
+	assert_true(none_after >= 6);
+	mapped_elf_close(&elf);
+}
+
+static void jit_code_has_no_file(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t n = module_map_count(f->map);
+	struct module_symbol symbol;
+	struct module *module;
+	const struct module_mapping *m;
+	uint32_t index;
+	char *area;
+
+	assert_int_equal(module_map_refresh(f->map), MODULE_REFRESH_SAME);
+	area = mmap(NULL, 8192, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_int_equal(module_map_refresh(f->map), MODULE_REFRESH_ADDED);
+	assert_int_equal(module_map_count(f->map), n + 1);
+	m = module_map_find(f->map, (uintptr_t)area);
+	module = m->module;
+	index = m->index;
+	assert_ptr_equal(module_map_at(f->map, n), m);
+	assert_string_equal(module_path(module), "");
+	assert_false(module_is_elf(module));
+	assert_false(module_symbol_at(module, (uintptr_t)area, &symbol));
+	assert_string_equal(module_problem(module), "no file behind this memory");
+
+	/* Made writable: the mapping of before is gone. And back: the same again. */
+	assert_int_equal(mprotect(area, 8192, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(module_map_refresh(f->map), MODULE_REFRESH_REPLACED);
+	assert_null(module_map_find(f->map, (uintptr_t)area));
+	assert_int_equal(mprotect(area, 8192, PROT_READ | PROT_EXEC), 0);
+	assert_int_equal(module_map_refresh(f->map), MODULE_REFRESH_ADDED);
+	assert_int_equal(module_map_find(f->map, (uintptr_t)area)->index, index);
+	assert_int_equal(module_map_count(f->map), n + 1);
+	munmap(area + 4096, 4096);
+	assert_int_equal(module_map_refresh(f->map), MODULE_REFRESH_REPLACED);
+	assert_non_null(module_map_find(f->map, (uintptr_t)area));
+	assert_null(module_map_find(f->map, (uintptr_t)area + 4096));
+	munmap(area, 4096);
+	assert_int_equal(module_map_refresh(f->map), MODULE_REFRESH_REPLACED);
+	/* Old mappings stay readable, for samples taken then. */
+	assert_ptr_equal(module_map_at(f->map, index)->module, module);
+	assert_null(module_map_at(f->map, module_map_count(f->map)));
+}
+
+static void one_file_at_two_addresses_is_two_modules(void **state)
+{
+	struct fixture *f = *state;
+	const char *path = victim_path("symbols.so");
+	struct mapped_elf first, second;
+	struct module *a, *b;
+
+	if (!path)
+		skip();
+	a = map_module(f, &first, path);
+	b = map_module(f, &second, path);
+	assert_ptr_not_equal(a, b);
+	assert_int_equal(module_bias(a), first.bias);
+	assert_int_equal(module_bias(b), second.bias);
+	/* But its parts are one: the same mapping cut in two by mprotect. */
+	assert_int_equal(mprotect((void *)first.area, 4096, PROT_READ), 0);
+	assert_ptr_equal(module_of(f, (void *)first.text), a);
+	mapped_elf_close(&first);
+	mapped_elf_close(&second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +247,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(finds_symbols_of_itself_and_libc, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(reads_the_vdso_from_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(computes_the_bias_of_every_layout, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(chooses_among_symbols_by_rule, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(jit_code_has_no_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_file_at_two_addresses_is_two_modules, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
