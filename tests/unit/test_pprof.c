@@ -13,6 +13,7 @@
 
 #include "base/sink.h"
 #include "pprof/pprof.h"
+#include "pprof/pprof_priv.h"
 #include "pprof/profile.pb-c.h"
 #include "profile/profile.h"
 
@@ -521,6 +522,19 @@ static void bad_messages_are_refused(void **state)
 	REFUSED("a sample has more than 64 labels, which cprof cannot hold", m.sample.n_label = 65);
 }
 
+/* Without a file, which would have to be large; the ids are counted before they are looked at. */
+static void too_many_frames_are_refused(void **state)
+{
+	static struct message m;
+
+	make_message(&m);
+	assert_null(pprof_validate(&m.profile));
+	m.sample.n_location_id = ((size_t)1 << 27) + 1;
+	m.sample.location_id = NULL;
+	assert_string_equal(pprof_validate(&m.profile),
+			    "the samples have more than 134217728 frames, which cprof cannot hold");
+}
+
 static void odd_but_good_messages_are_taken(void **state)
 {
 	static struct message m;
@@ -558,6 +572,7 @@ int main(void)
 		cmocka_unit_test(joined_files_are_refused),
 		cmocka_unit_test(a_bomb_is_refused),
 		cmocka_unit_test(bad_messages_are_refused),
+		cmocka_unit_test(too_many_frames_are_refused),
 		cmocka_unit_test(odd_but_good_messages_are_taken),
 	};
 
