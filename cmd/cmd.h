@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subcommands; argv[0] is the subcommand's name. Each returns the exit code. */
+#pragma once
+
+/** Exit codes, as in cprof(1). */
+enum cmd_exit {
+	CMD_OK = 0,
+	CMD_PARTIAL = 1, /* there is a result, but not all of it; a message says what is missing */
+	CMD_FAILED = 2,
+	CMD_USAGE = 64, /* EX_USAGE of sysexits.h */
+};
+
+int cmd_record(int argc, char **argv);
+int cmd_report(int argc, char **argv);

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the integration tests share: the binary under test, targets, temporary folders."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from profile_pb import Profile
+
+CPROF = os.environ["CPROF"]
+VICTIMS = os.environ["VICTIMS"]
+
+
+def victim(name):
+    return os.path.join(VICTIMS, name)
+
+
+def need(*programs):
+    """Skips the test unless all programs are there."""
+    for program in programs:
+        if not shutil.which(program):
+            raise unittest.SkipTest(f"{program} is not installed")
+
+
+class Target:
+    """A process to profile, ended on exit. wait_for: the line it prints when it is ready."""
+
+    def __init__(self, argv, wait_for=None, **options):
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, **options)
+        self.pid = self.process.pid
+        if wait_for:
+            for line in self.process.stdout:
+                if wait_for in line.decode():
+                    return
+            raise AssertionError(f"{argv} ended before it was ready")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def state(self):
+        with open(f"/proc/{self.pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="cprof-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def cprof(self, *args, expect=0, **options):
+        """Runs the binary under test; returns its CompletedProcess."""
+        options.setdefault("cwd", self.folder)
+        options.setdefault("timeout", 120)
+        done = subprocess.run([CPROF, *map(str, args)], capture_output=True, text=True, **options)
+        if expect is not None:
+            self.assertEqual(done.returncode, expect, f"{args}: {done.stderr}")
+        return done
+
+    def record(self, pid, *args, seconds="1s", hz=200, expect=0):
+        """Records a process; returns (profile, what cprof said)."""
+        out = self.path("out.pb.gz")
+        done = self.cprof("record", "-p", pid, "-d", seconds, "-F", hz, "-o", out, *args,
+                          expect=expect)
+        return Profile(out), done.stderr
+
+    def run_command(self, argv, *args, hz=200, expect=0):
+        out = self.path("out.pb.gz")
+        done = self.cprof("record", "-F", hz, "-o", out, *args, "--", *argv, expect=expect)
+        return Profile(out), done
+
+    def pprof(self, *args):
+        """Runs the real go tool pprof; its standard output."""
+        need("go")
+        env = dict(os.environ, HOME=self.folder, PPROF_TMPDIR=self.folder, GOFLAGS="-mod=mod",
+                   GOCACHE=self.path("gocache"))
+        done = subprocess.run(["go", "tool", "pprof", *args], capture_output=True, text=True,
+                              env=env, cwd=self.folder, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+
+def main():
+    """Runs the tests of the calling file; 77 when all were skipped."""
+    program = unittest.main(exit=False, verbosity=2)
+    result = program.result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    if result.testsRun == 0:
+        sys.exit("no test ran")
+    sys.exit(77 if len(result.skipped) == result.testsRun else 0)
