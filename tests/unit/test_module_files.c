@@ -265,7 +265,7 @@ static void debug_links_are_followed_and_checked(void **state)
 static void debug_files_are_found_by_build_id(void **state)
 {
 	struct fixture *f = *state;
-	struct module *libc = module_of(f, qsort);
+	struct module *libc = module_of(f, a64l);
 	const char *id = module_build_id(libc);
 	char path[128];
 	uint64_t bias;
