@@ -8,6 +8,12 @@ void arch_regs_load(const struct arch *arch, const void *user, struct arch_regs 
 		arch_reg_set(ret_regs, reg, arch_user_word(user, arch->user_offset[reg]));
 }
 
+bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, uint64_t svma,
+		   uint64_t *ret_slot)
+{
+	return arch->plt_slot(code, size, svma, ret_slot);
+}
+
 const char *arch_syscall_name(const struct arch *arch, int nr)
 {
 	if (nr < 0 || (unsigned)nr >= arch->n_syscalls || !arch->syscalls[nr])

@@ -44,6 +44,7 @@ struct arch_transfer {
 
 struct arch {
 	const char *name;
+	bool (*plt_slot)(const uint8_t *code, size_t size, uint64_t svma, uint64_t *ret_slot);
 	unsigned n_regs, pc, sp, fp;
 	unsigned n_saved; /* registers a callee preserves, beside sp */
 	const uint8_t *saved;
@@ -80,6 +81,16 @@ static inline uint64_t arch_user_word(const void *user, uint16_t offset)
 
 /** Registers by DWARF number out of the kernel's block; all are known. */
 void arch_regs_load(const struct arch *arch, const void *user, struct arch_regs *ret_regs);
+
+/**
+ * The import-table slot that an entry of a procedure linkage table jumps through.
+ *
+ * @param code, size	the entry's bytes
+ * @param svma		its address; slot addresses are of the same kind
+ * @return false when it is no such jump
+ */
+bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, uint64_t svma,
+		   uint64_t *ret_slot);
 
 /** Name of a system call, or "syscall" for a number without one. */
 const char *arch_syscall_name(const struct arch *arch, int nr);

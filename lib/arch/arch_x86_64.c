@@ -3,6 +3,7 @@
 #ifdef __x86_64__
 
 #include <asm/unistd.h>
+#include <string.h>
 #include <sys/user.h>
 
 #include "arch/arch.h"
@@ -50,8 +51,26 @@ static const struct arch_transfer transfers[] = {
 	{__NR_tee, 2},    {__NR_io_uring_enter, 1},  {__NR_getrandom, 1},
 };
 
+/* [endbr64] [bnd] jmp *disp32(%rip): psABI 1.0, figures 5.2 and 13.1. */
+static bool plt_slot(const uint8_t *code, size_t size, uint64_t svma, uint64_t *ret_slot)
+{
+	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
+	size_t at = 0;
+	int32_t displacement;
+
+	if (size >= sizeof(endbr64) && memcmp(code, endbr64, sizeof(endbr64)) == 0)
+		at = sizeof(endbr64);
+	at += at < size && code[at] == 0xf2;
+	if (at + 6 > size || code[at] != 0xff || code[at + 1] != 0x25)
+		return false;
+	memcpy(&displacement, code + at + 2, sizeof(displacement));
+	*ret_slot = svma + at + 6 + (uint64_t)(int64_t)displacement;
+	return true;
+}
+
 static const struct arch x86_64 = {
 	.name = "x86_64",
+	.plt_slot = plt_slot,
 	.n_regs = ARRAY_SIZE(user_offset),
 	.pc = 16,
 	.sp = 7,

@@ -107,5 +107,9 @@ int module_find_debuginfo(Dwfl_Module *dwfl_module, void **user, const char *nam
  */
 int module_find_alt(struct module *module, const char *name, const void *id, size_t id_size);
 
+/** Adds a symbol for each entry of the linkage tables to the symbols, which are not sorted yet.
+ * Returns 0 or -ENOMEM. */
+int module_plt_add(struct module *module);
+
 /** Did the SIGBUS guard act between start and start + size? It remembers the last 64 pages. */
 bool module_sigbus_hit(const void *start, size_t size);

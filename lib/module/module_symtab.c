@@ -180,6 +180,8 @@ static void load_symtab(struct module *module)
 			break;
 	}
 	free(sections.items);
+	/* Out of memory costs names only. */
+	(void)module_plt_add(module);
 	if (module->symbols.n == 0) {
 		module_set_problem(module, "no symbol table");
 		return;

@@ -294,9 +294,13 @@ static void unwind(struct consumer *c, struct consumer_image *image,
 	unwinder_run(image->unwinder, snapshot, &c->trace, &top);
 	if (has_unknown_pc(c, image) && may_refresh && refresh(c, image) > MODULE_REFRESH_SAME)
 		unwinder_run(image->unwinder, snapshot, &c->trace, &top);
-	/* What was enough this time is what to copy next time; where it was not, all of it. */
-	atomic_store_explicit(&c->shared->tops[snapshot->slot % SAMPLER_TOPS],
-			      c->trace.end == TRACE_ROOT ? top : 0, memory_order_relaxed);
+	/* What was enough this time is what to copy next time. */
+	if (c->trace.end == TRACE_CUT)
+		top = SAMPLER_TOP_BEYOND;
+	else if (c->trace.end != TRACE_ROOT)
+		top = SAMPLER_TOP_UNKNOWN;
+	atomic_store_explicit(&c->shared->tops[snapshot->slot % SAMPLER_TOPS], top,
+			      memory_order_relaxed);
 }
 
 static void load_frames(struct consumer *c, const struct snapshot *snapshot)

@@ -30,8 +30,10 @@ enum sampler_engine {
 	SAMPLER_LIBUNWIND, /* unwound by libunwind while the thread is held */
 };
 
-/** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). 0: not known. */
+/** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). */
 #define SAMPLER_TOPS 4096
+#define SAMPLER_TOP_UNKNOWN 0
+#define SAMPLER_TOP_BEYOND 1 /* farther than what was copied: copy as much as is allowed */
 
 struct sampler_shared {
 	_Atomic uint64_t tops[SAMPLER_TOPS];

@@ -46,9 +46,11 @@ void sampler_put_pseudo(struct sampler *s, enum snapshot_kind kind,
 	ring_commit(s->ring, sizeof(*snapshot));
 }
 
-/* How much of the stack to copy: up to what this thread's traces needed, else all, within the
- * bound. The learned top may be another thread's (the table is small); it must lie in this stack.
- */
+/* What is copied of a thread whose depth is not known yet. */
+#define FIRST_COPY (128 * 1024UL)
+
+/* How much of the stack to copy: up to what this thread's traces needed, within the bound. The
+ * learned top may be another thread's (the table is small); it must lie in this stack. */
 static size_t stack_wanted(const struct sampler *s, uint32_t slot, uint64_t from, uint64_t end)
 {
 	uint64_t top =
@@ -56,6 +58,8 @@ static size_t stack_wanted(const struct sampler *s, uint32_t slot, uint64_t from
 
 	if (top > from && top <= end)
 		end = top;
+	else if (top != SAMPLER_TOP_BEYOND)
+		end = MIN(end, from + FIRST_COPY);
 	return MIN(end - from, (uint64_t)SNAPSHOT_MAX_STACK);
 }
 

@@ -143,7 +143,7 @@ static int add_thread(struct sampler *s, pid_t tid, uint64_t now, bool first)
 					  .stat_fd = -1,
 					  .slot = s->threads.next_slot++,
 					  .present = true};
-	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], 0);
+	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], SAMPLER_TOP_UNKNOWN);
 	sampler_thread_look(s, thread, now);
 	if (first) {
 		thread->charged_ns = thread->run_ns;

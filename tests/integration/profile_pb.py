@@ -175,7 +175,12 @@ class Profile:
                   if any(n in ("[stack cut]", "[stack broken]") for n in s.names()))
         return 1 - bad / max(1, self.total(0))
 
+    def unnamed_in_program(self):
+        """Addresses in the main executable without a function name."""
+        return [hex(loc.address) for loc in self.locations
+                if loc.mapping is self.mappings[0] and not loc.lines]
+
     def named_share(self):
-        """Share of distinct addresses that have a function name."""
-        real = [loc for loc in self.locations if loc.address]
+        """Share of distinct addresses in mapped files that have a function name."""
+        real = [loc for loc in self.locations if loc.address and loc.mapping.file[0] != "["]
         return sum(bool(loc.lines) for loc in real) / max(1, len(real))
