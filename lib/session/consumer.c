@@ -283,6 +283,21 @@ static bool has_unknown_pc(const struct consumer *c, const struct consumer_image
 	return !module_map_find(image->map, frame_lookup_pc(&trace->frames[trace->n_frames - 1]));
 }
 
+/* What was enough so far is what to copy next time. Only ever more: a trace that ended early, by a
+ * zero return address for instance, must not shorten those that follow. */
+static void learn_top(struct consumer *c, const struct snapshot *snapshot, uint64_t top)
+{
+	_Atomic uint64_t *slot = &c->shared->tops[snapshot->slot % SAMPLER_TOPS];
+	uint64_t known = atomic_load_explicit(slot, memory_order_relaxed);
+
+	if (c->trace.end == TRACE_CUT)
+		top = SAMPLER_TOP_BEYOND;
+	else if (c->trace.end != TRACE_ROOT ||
+		 (known > snapshot->stack_addr && known <= snapshot->stack_end && known > top))
+		return;
+	atomic_store_explicit(slot, top, memory_order_relaxed);
+}
+
 static void unwind(struct consumer *c, struct consumer_image *image,
 		   const struct snapshot *snapshot)
 {
@@ -294,13 +309,7 @@ static void unwind(struct consumer *c, struct consumer_image *image,
 	unwinder_run(image->unwinder, snapshot, &c->trace, &top);
 	if (has_unknown_pc(c, image) && may_refresh && refresh(c, image) > MODULE_REFRESH_SAME)
 		unwinder_run(image->unwinder, snapshot, &c->trace, &top);
-	/* What was enough this time is what to copy next time. */
-	if (c->trace.end == TRACE_CUT)
-		top = SAMPLER_TOP_BEYOND;
-	else if (c->trace.end != TRACE_ROOT)
-		top = SAMPLER_TOP_UNKNOWN;
-	atomic_store_explicit(&c->shared->tops[snapshot->slot % SAMPLER_TOPS], top,
-			      memory_order_relaxed);
+	learn_top(c, snapshot, top);
 }
 
 static void load_frames(struct consumer *c, const struct snapshot *snapshot)

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -15,6 +16,7 @@
 #define RING_SIZE (16UL << 20)
 /* How long the consumer sleeps when the ring is empty. */
 #define CONSUMER_NAP_MS 20
+#define CONSUMER_NICE -10
 #define PROGRESS_EVERY (200 * NSEC_PER_MSEC)
 /* No progress of the tracer while it holds a thread: first kicked, then given up. */
 #define STUCK_KICK (2 * NSEC_PER_SEC)
@@ -74,6 +76,8 @@ static void *consumer_main(void *arg)
 	bool done;
 	size_t size;
 
+	/* Else it starves beside a target with many busy threads, and samples are dropped. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), CONSUMER_NICE);
 	do {
 		/* Asked before the ring is emptied: what comes before the end is then seen. */
 		done = wait_stage(s, SESSION_DONE, 1) || atomic_load(&s->gave_up);
@@ -133,6 +137,7 @@ int session_new(const struct session_options *options, struct session **ret_sess
 	pthread_condattr_destroy(&monotonic);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = s->wake_fd < 0 ? err_errno() : 0;
+	s->options.sampler.wake_fd = s->wake_fd;
 	if (r >= 0)
 		r = ring_new(RING_SIZE, &s->ring);
 	if (r >= 0)

@@ -52,6 +52,7 @@ struct sampler_options {
 	uint64_t duration_ns; /* 0 = until stopped or the target ends */
 	enum sampler_engine engine;
 	int stop_fd; /* readable = stop; borrowed */
+	int wake_fd; /* eventfd, written when the ring got something large; borrowed */
 };
 
 /** Counters; complete once sampler_run() has returned. */

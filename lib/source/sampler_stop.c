@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens while a thread of the target stands still: as little as can be. */
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -46,8 +47,11 @@ void sampler_put_pseudo(struct sampler *s, enum snapshot_kind kind,
 	ring_commit(s->ring, sizeof(*snapshot));
 }
 
+/* A snapshot that the consumer is woken for. */
+#define WAKE_SIZE (64 * 1024)
+
 /* What is copied of a thread whose depth is not known yet. */
-#define FIRST_COPY (128 * 1024UL)
+#define FIRST_COPY (256 * 1024UL)
 
 /* How much of the stack to copy: up to what this thread's traces needed, within the bound. The
  * learned top may be another thread's (the table is small); it must lie in this stack. */
@@ -128,12 +132,18 @@ static struct snapshot *take(struct sampler *s, struct sampler_thread *thread, c
 
 static void publish(struct sampler *s, struct sampler_thread *thread, struct snapshot *snapshot)
 {
+	/* The consumer owns it from the commit on. */
+	bool large = snapshot->n_bytes > WAKE_SIZE;
+
 	snapshot->cpu_ns = thread->run_ns - thread->charged_ns;
 	thread->charged_ns = thread->run_ns;
 	s->stats.sampled_ns += snapshot->cpu_ns;
 	s->stats.samples++;
 	atomic_store_explicit(&s->shared->samples, s->stats.samples, memory_order_relaxed);
 	ring_commit(s->ring, snapshot_size(snapshot));
+	/* The sooner its depth is known, the less is copied next time. */
+	if (large)
+		(void)eventfd_write(s->options.wake_fd, 1);
 }
 
 static void on_stop(struct sampler *s, const struct tracee_event *event)

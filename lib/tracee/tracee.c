@@ -95,8 +95,10 @@ static bool take_status(struct tracee_set *set, pid_t *ret_tid, int *ret_status)
 	if (set->next_taken < set->n_taken) {
 		*ret_tid = set->taken[set->next_taken].tid;
 		*ret_status = set->taken[set->next_taken].status;
-		if (++set->next_taken == set->n_taken)
-			set->next_taken = set->n_taken = 0;
+		if (++set->next_taken == set->n_taken) {
+			set->next_taken = 0;
+			set->n_taken = 0;
+		}
 		return true;
 	}
 	*ret_tid = waitpid(-1, ret_status, __WALL | WNOHANG | __WNOTHREAD);

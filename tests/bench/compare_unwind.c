@@ -6,7 +6,8 @@
  *
  * Stops threads of a process at random instants, unwinds each stop with all three while it is held,
  * and compares the pcs. Differences are counted by cause: a pc in the vDSO, a pc without CFI
- * (where ours follows the frame pointer), the depth bound of another one, or none of these
+ * (where ours follows the frame pointer), a bounded copy, the other one giving up early, or none of
+ *these
  * ("unexplained"; the first SHOWN are printed). Also prints the time per frame of each, warm.
  */
 #include <elfutils/libdwfl.h>
@@ -30,12 +31,14 @@ enum cause {
 	SAME,
 	VDSO,
 	NO_CFI,
-	CUT, /* our copy of the stack was bounded */
+	CUT,     /* our copy of the stack was bounded */
+	SHORTER, /* the other one gives up on the way; ours reaches the root */
 	UNEXPLAINED,
 	CAUSES,
 };
 
-static const char *const cause_names[] = {"same", "vDSO", "no CFI", "stack cut", "unexplained"};
+static const char *const cause_names[] = {"same",      "vDSO",       "no CFI",
+					  "stack cut", "ends early", "unexplained"};
 
 struct judge {
 	const char *name;
@@ -108,11 +111,11 @@ static void take_snapshot(const struct process *process, const struct tracee_set
 static enum cause compare(const struct module_map *map, const struct judge *other, bool by_fp)
 {
 	const struct trace *a = &ours.trace, *b = &other->trace;
-	bool same = a->n_frames == b->n_frames;
+	bool prefix = true;
 
-	for (uint32_t i = 0; i < a->n_frames && i < b->n_frames && same; i++)
-		same = a->frames[i].pc == b->frames[i].pc;
-	if (same)
+	for (uint32_t i = 0; i < a->n_frames && i < b->n_frames && prefix; i++)
+		prefix = a->frames[i].pc == b->frames[i].pc;
+	if (prefix && a->n_frames == b->n_frames)
 		return SAME;
 	for (uint32_t i = 0; i < a->n_frames; i++) {
 		const struct module_mapping *m =
@@ -123,7 +126,9 @@ static enum cause compare(const struct module_map *map, const struct judge *othe
 	}
 	if (by_fp || a->end == TRACE_NO_CFI)
 		return NO_CFI;
-	return a->end == TRACE_CUT || a->end == TRACE_DEPTH ? CUT : UNEXPLAINED;
+	if (a->end == TRACE_CUT || a->end == TRACE_DEPTH)
+		return CUT;
+	return prefix && b->n_frames < a->n_frames && a->end == TRACE_ROOT ? SHORTER : UNEXPLAINED;
 }
 
 static void show(const struct judge *judge, const struct module_map *map)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from profile_pb import Profile
@@ -22,6 +23,15 @@ def need(*programs):
     for program in programs:
         if not shutil.which(program):
             raise unittest.SkipTest(f"{program} is not installed")
+
+
+def wait_for_text(path, text):
+    """Until a file of /proc holds the text."""
+    while True:
+        with open(path) as file:
+            if text in file.read():
+                return
+        time.sleep(0.01)
 
 
 class Target:

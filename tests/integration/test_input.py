@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from support import CPROF, Case, Profile, Target, main, need, victim
+from support import CPROF, Case, Profile, Target, main, need, victim, wait_for_text
 
 
 class Usage(Case):
@@ -95,8 +95,7 @@ class Targets(Case):
         need("strace")
         with Target(["sleep", "60"]) as target:
             strace = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(target.pid)])
-            while f"TracerPid:\t{strace.pid}\n" not in open(f"/proc/{target.pid}/status").read():
-                time.sleep(0.01)
+            wait_for_text(f"/proc/{target.pid}/status", f"TracerPid:\t{strace.pid}\n")
             self.refused("-p", target.pid, says=f"traced already, by process {strace.pid}")
             strace.terminate()
             strace.wait()
@@ -106,8 +105,7 @@ class Targets(Case):
             first = subprocess.Popen([CPROF, "record", "-p", str(target.pid), "-d", "30s", "-o",
                                       "/dev/null"], stderr=subprocess.DEVNULL)
             claim = f"@cprof/{target.pid}/"
-            while claim not in open("/proc/net/unix").read():
-                time.sleep(0.01)
+            wait_for_text("/proc/net/unix", claim)
             self.refused("-p", target.pid, says=f"another cprof, process {first.pid}")
             first.terminate()
             self.assertEqual(first.wait(timeout=20), 0)
@@ -171,7 +169,7 @@ class Outputs(Case):
 
     def test_stdout(self):
         done = subprocess.run([CPROF, "record", "-o", "-", "--", "true"], capture_output=True)
-        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.path("o"), "wb") as file:
             file.write(done.stdout)
         Profile(self.path("o"))
@@ -196,8 +194,7 @@ class Outputs(Case):
             cprof = subprocess.Popen([CPROF, "record", "-p", str(target.pid), "-d", "30s", "-o",
                                       self.path("o")], stderr=subprocess.DEVNULL)
             claim = f"@cprof/{target.pid}/"
-            while claim not in open("/proc/net/unix").read():
-                time.sleep(0.01)
+            wait_for_text("/proc/net/unix", claim)
             with open(self.path("o")) as file:
                 self.assertEqual(file.read(), "old")
             cprof.terminate()
@@ -217,9 +214,7 @@ class Files(Case):
         shutil.copy(path, self.path(libc))
         with Target([victim("phases"), "user", "1", "60"],
                     env=dict(os.environ, LD_LIBRARY_PATH=self.folder)) as target:
-            while self.path(libc) not in open(f"/proc/{target.pid}/maps").read():
-                time.sleep(0.01)
-            time.sleep(0.2)
+            wait_for_text(f"/proc/{target.pid}/maps", "[heap]")
             damage(self.path(libc))
             profile, said = self.record(target.pid, seconds="500ms", expect=None)
         self.assertGreater(profile.total(0), 20, said)

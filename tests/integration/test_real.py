@@ -58,6 +58,10 @@ class CpuClock(threading.Thread):
 
 
 class Real(Case):
+    """libunwind-ptrace 1.6.2 finds no unwind tables in static programs and in those that rustc or Go
+    linked, and then guesses by frame pointer or stops; gdb sides with the others. So there it is
+    no judge."""
+
     rows = []
 
     @classmethod
@@ -68,7 +72,7 @@ class Real(Case):
             print("%-22s %8d %8.2f%% %8.2f%% %9.3f %9.3f" % row, file=sys.stderr)
 
     def check(self, name, pid, function=None, complete=0.99, symbols=True,
-              list_function=None):
+              list_function=None, judges=("libdwfl", "libunwind")):
         clock = CpuClock(pid)
         profile, said = self.record(pid, seconds=SECONDS + "s", hz=500)
         begin = profile.time_nanos[0]
@@ -84,16 +88,16 @@ class Real(Case):
         if function:
             self.assertTrue(any(function in n for n in profile.cumulative()), said)
         self.read_by_pprof(list_function)
-        self.compare_unwinders(name, pid)
+        self.compare_unwinders(name, pid, judges)
         return profile
 
-    def compare_unwinders(self, name, pid):
+    def compare_unwinders(self, name, pid, judges):
         """The same stopped threads, unwound by cprof, libdwfl and libunwind-ptrace."""
         done = subprocess.run([os.environ["COMPARE"], str(pid), STOPS], capture_output=True,
                               text=True, timeout=280)
         print(f"{name}: {done.stdout}", file=sys.stderr)
         self.assertEqual(done.returncode, 0, done.stderr)
-        for judge in "libdwfl", "libunwind":
+        for judge in judges:
             line = [l for l in done.stdout.splitlines() if l.startswith(judge)][0]
             unexplained = re.search(r"unexplained (\d+)", line)
             count = int(unexplained[1]) if unexplained else 0
@@ -128,12 +132,13 @@ class Real(Case):
         need("rustc")
         with Target([victim("inline-rust"), "60"], wait_for="ready") as target:
             profile = self.check("Rust, debug info", target.pid, "count_words",
-                                 list_function="count_words")
+                                 list_function="count_words", judges=["libdwfl"])
         self.assertGreater(self.inlined(profile), 20)
 
     def test_static(self):
         with Target([victim("phases-static"), "user", "2", "60"]) as target:
-            self.check("static, not PIE", target.pid, "phase_sort", list_function="phase_sort")
+            self.check("static, not PIE", target.pid, "phase_sort", list_function="phase_sort",
+                       judges=["libdwfl"])
 
     def test_compiler(self):
         compiler = subprocess.run(["g++", "-print-prog-name=cc1plus"], capture_output=True,
@@ -216,7 +221,7 @@ class Real(Case):
         with Target([program], wait_for="ready") as target:
             # Stacks that switch between a goroutine and the scheduler have no CFI at the seam.
             self.check("Go program", target.pid, "main.work", complete=0.9, symbols=False,
-                       list_function="main.work")
+                       list_function="main.work", judges=["libdwfl"])
 
 
 if __name__ == "__main__":
