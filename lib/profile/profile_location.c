@@ -66,7 +66,7 @@ int profile_location_named(struct profile *profile, uint32_t mapping, const char
 	struct location_key key = {.mapping = mapping};
 	struct profile_function function = {};
 	struct profile_line line = {};
-	uint32_t id;
+	uint32_t id = 0;
 	int r;
 
 	r = profile_string(profile, name, &key.name);
