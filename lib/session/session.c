@@ -19,8 +19,8 @@
 #define CONSUMER_NICE -10
 #define PROGRESS_EVERY (200 * NSEC_PER_MSEC)
 /* No progress of the tracer while it holds a thread: first kicked, then given up. */
-#define STUCK_KICK (2 * NSEC_PER_SEC)
-#define STUCK_GIVE_UP (5 * NSEC_PER_SEC)
+#define STUCK_KICK (NSEC_PER_SEC / 2)
+#define STUCK_GIVE_UP (2 * NSEC_PER_SEC)
 
 static void set_stage(struct session *s, enum session_stage stage)
 {

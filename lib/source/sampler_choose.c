@@ -84,6 +84,8 @@ bool sampler_choose_and_stop(struct sampler *s, uint64_t now)
 			break;
 		if (stop_one(s, &s->threads.items.items[lane->thread])) {
 			stopped++;
+			/* Before anything that could block: the watchdog reads it. */
+			atomic_store(&s->shared->held, tracee_held(s->set));
 			all_elsewhere = all_elsewhere && cpu != here;
 		}
 	}

@@ -35,16 +35,18 @@ def wait_for_text(path, text):
 
 
 class Target:
-    """A process to profile, ended on exit. wait_for: the line it prints when it is ready."""
+    """A process to profile, ended on exit. wait_for: what a line says that it
+    prints when it is ready; "": any line, or none before it ends."""
 
     def __init__(self, argv, wait_for=None, **options):
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, **options)
         self.pid = self.process.pid
-        if wait_for:
+        if wait_for is not None:
             for line in self.process.stdout:
                 if wait_for in line.decode():
                     return
-            raise AssertionError(f"{argv} ended before it was ready")
+            if wait_for:
+                raise AssertionError(f"{argv} ended before it was ready")
 
     def __enter__(self):
         return self

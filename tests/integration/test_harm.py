@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from support import CPROF, Case, Target, main, victim, wait_for_text
+from support import CPROF, Case, Profile, Target, main, victim, wait_for_text
 
 libc = ctypes.CDLL(None, use_errno=True)
 SIGRTMIN = libc.__libc_current_sigrtmin()
@@ -71,6 +71,19 @@ class Harm(Case):
         self.assertEqual(int(counts["eintr"]), 0, said)
         self.assertEqual(int(counts["early"]), 0, said)
         self.assertGreater(int(counts["waits"]), 100)
+
+    def test_watchdog_lets_go_of_a_stack_that_cannot_be_read(self):
+        with Target([victim("lazystack")], wait_for="") as target:
+            if target.process.poll() == 77:
+                self.skipTest("userfaultfd is not allowed here")
+            done = self.cprof("record", "-p", target.pid, "-d", "20s", "-o", self.path("o"),
+                              expect=1, timeout=30)
+            self.assertIn("made no progress", done.stderr)
+            # The kernel let go of it with the end of cprof.
+            self.assertEqual(target.state(), "R")
+            with open(f"/proc/{target.pid}/status") as file:
+                self.assertIn("TracerPid:\t0\n", file.read())
+        Profile(self.path("o"))
 
     def test_job_control_is_kept(self):
         with Target([victim("phases"), "user", "4", "60"]) as target:
