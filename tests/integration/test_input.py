@@ -58,6 +58,12 @@ class Targets(Case):
         self.refused("-p", process.pid, says="there is no process")
         self.refused("-n", "no-such-name", says="no process is named")
 
+    def test_itself(self):
+        done = subprocess.run(["sh", "-c", f'exec "{CPROF}" record -p $$'], capture_output=True,
+                              text=True, cwd=self.folder)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("is this cprof", done.stderr)
+
     def test_several_of_a_name(self):
         name = f"n{os.getpid()}"
         program = self.path(name)
@@ -182,6 +188,19 @@ class Outputs(Case):
         os.close(follower)
         self.assertEqual(done.returncode, 2)
         self.assertIn("terminal", done.stderr)
+
+    def test_progress_on_a_terminal_only(self):
+        leader, follower = os.openpty()
+        with Target([victim("chain-gcc-o2"), "plain"], wait_for="ready") as target:
+            argv = [CPROF, "record", "-p", str(target.pid), "-d", "1s", "-o", self.path("o")]
+            subprocess.run(argv, stderr=follower, check=True)
+            seen = os.read(leader, 65536).decode()
+            done = subprocess.run(argv, stderr=subprocess.PIPE, text=True, check=True)
+        os.close(leader)
+        os.close(follower)
+        self.assertRegex(seen, r"\r\x1b\[K0\.\ds of 1s  \d+ samples  1 threads")
+        self.assertNotIn("\r", done.stderr)
+        self.assertIn("go tool pprof -http=: " + self.path("o"), done.stderr)
 
     def test_quiet_says_nothing(self):
         done = self.cprof("record", "-q", "-o", self.path("o"), "--", "true")

@@ -67,6 +67,41 @@ class Chains(Case):
                 self.assertEqual(sample.names()[:5], self.PLAIN)
 
 
+class Symbols(Case):
+    """Names that are not in the file's own .symtab."""
+
+    def strip(self):
+        program, full = self.path("stripped"), self.path("full")
+        subprocess.run(["objcopy", "--only-keep-debug", victim("chain-gcc-nodebug"), full],
+                       check=True)
+        subprocess.run(["strip", "-o", program, victim("chain-gcc-nodebug")], check=True)
+        return program, full
+
+    def names(self, program):
+        with Target([program, "plain"], wait_for="ready") as target:
+            profile, said = self.record(target.pid, seconds="300ms")
+        self.assertEqual(profile.complete_share(), 1.0, said)
+        return profile.cumulative(), said
+
+    def test_stripped_says_so(self):
+        program, _ = self.strip()
+        names, said = self.names(program)
+        self.assertNotIn("chain_a", names)
+        self.assertRegex(said, r"no names \d+ of \d+ addresses in " + program)
+
+    def test_gnu_debugdata(self):
+        program, full = self.strip()
+        subprocess.run(["xz", full], check=True)
+        subprocess.run(["objcopy", f"--add-section=.gnu_debugdata={full}.xz", program],
+                       check=True)
+        self.assertIn("chain_a", self.names(program)[0])
+
+    def test_debuglink(self):
+        program, full = self.strip()
+        subprocess.run(["objcopy", f"--add-gnu-debuglink={full}", program], check=True)
+        self.assertIn("chain_a", self.names(program)[0])
+
+
 class Accounting(Case):
     def test_sum_is_what_the_kernel_charged(self):
         """The command's own rusage, from a wrapper outside, against the profile's sum."""
