@@ -382,6 +382,12 @@ static int run(struct record *record)
 		target_hint(record->session.sampler.pid);
 	r = session_run(record->running);
 	r = finish(record, r);
+	/* A thread of ours is stuck for good: nothing that waits for threads may run any more. The
+	 * kernel lets go of the target with this process. */
+	if (session_stats(record->running)->watchdog) {
+		fflush(NULL);
+		_exit(r);
+	}
 	return command_status(record, r);
 }
 

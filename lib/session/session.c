@@ -233,7 +233,11 @@ int session_run(struct session *s)
 		pthread_join(s->tracer_thread, NULL);
 		s->tracer_started = false;
 	}
-	s->stats.sampler = *sampler_stats(s->sampler);
+	/* A tracer that was given up may still write to its own. */
+	if (s->stats.watchdog)
+		s->stats.sampler.samples = atomic_load(&s->shared.samples);
+	else
+		s->stats.sampler = *sampler_stats(s->sampler);
 	start = clock_now_ns();
 	r = consumer_symbolize(s->consumer, s->options.inlines);
 	s->stats.symbolize_ns = clock_now_ns() - start;
