@@ -197,6 +197,7 @@ bool module_ensure_open(struct module *module)
 	if (module->opened)
 		return module->elf;
 	module->opened = true;
+	module->sigbus_since = module_sigbus_count();
 	module->bias = module->start - module->offset;
 	if (module->inode != 0)
 		r = module_open_file(module, &fd);
@@ -254,7 +255,8 @@ const char *module_problem(struct module *module)
 {
 	module_ensure_open(module);
 	for (unsigned i = 0; i < module->n_ranges && !module->problem_fixed; i++) {
-		if (!module_sigbus_hit(module->ranges[i].start, module->ranges[i].size))
+		if (!module_sigbus_hit(module->ranges[i].start, module->ranges[i].size,
+				       module->sigbus_since))
 			continue;
 		snprintf(module->problem, sizeof(module->problem),
 			 "file became shorter while it was read");

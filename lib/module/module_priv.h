@@ -60,6 +60,7 @@ struct module {
 		size_t size;
 	} ranges[MODULE_MAX_RANGES];
 	unsigned n_ranges;
+	unsigned sigbus_since; /* module_sigbus_count() before the first file was mapped */
 };
 
 struct module *module_free(struct module *module);
@@ -111,5 +112,7 @@ int module_find_alt(struct module *module, const char *name, const void *id, siz
  * Returns 0 or -ENOMEM. */
 int module_plt_add(struct module *module);
 
-/** Did the SIGBUS guard act between start and start + size? It remembers the last 64 pages. */
-bool module_sigbus_hit(const void *start, size_t size);
+/** Did the SIGBUS guard act between start and start + size since module_sigbus_count() was `since`?
+ * Earlier hits may be those of a file that was mapped there before. It remembers the last 64 pages.
+ */
+bool module_sigbus_hit(const void *start, size_t size, unsigned since);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 
 #define REMEMBERED 64
@@ -72,12 +73,14 @@ unsigned module_sigbus_count(void)
 	return atomic_load(&n_hits);
 }
 
-bool module_sigbus_hit(const void *start, size_t size)
+bool module_sigbus_hit(const void *start, size_t size, unsigned since)
 {
 	unsigned n = atomic_load(&n_hits);
 
-	for (unsigned i = 0; i < REMEMBERED && i < n; i++) {
-		uintptr_t page = atomic_load(&hits[i]);
+	if (n > REMEMBERED)
+		since = MAX(since, n - REMEMBERED);
+	for (unsigned i = since; i < n; i++) {
+		uintptr_t page = atomic_load(&hits[i % REMEMBERED]);
 
 		if (page + page_size > (uintptr_t)start && page < (uintptr_t)start + size)
 			return true;
