@@ -277,7 +277,7 @@ static bool has_unknown_pc(const struct consumer *c, const struct consumer_image
 {
 	const struct trace *trace = &c->trace;
 
-	if (trace->end == TRACE_ROOT)
+	if (trace->end == TRACE_ROOT || trace->n_frames == 0)
 		return false;
 	/* Where unwinding ended is where something may be missing. */
 	return !module_map_find(image->map, frame_lookup_pc(&trace->frames[trace->n_frames - 1]));

@@ -47,7 +47,7 @@ static int open_image(struct sampler *s)
 
 /* The descriptor of /proc/PID/mem belongs to the memory it was opened on. Once the last thread has
  * left that memory by execve, reads give 0 (fs/proc/base.c mem_rw); before, address 0 gives EIO. */
-static bool image_is_gone(const struct sampler *s)
+bool sampler_image_is_gone(const struct sampler *s)
 {
 	char byte;
 
@@ -62,6 +62,11 @@ static void on_exec(struct sampler *s, uint64_t now)
 	s->stats.execs++;
 	s->maps_stale = true;
 	s->maps_read_at = 0;
+	/* libunwind's caches are of the old image. */
+	if (s->unwinder) {
+		s->unwinder = tracee_unwinder_free(s->unwinder);
+		(void)tracee_unwinder_new(&s->unwinder);
+	}
 	sampler_threads_exec(s, now);
 }
 
@@ -209,7 +214,7 @@ static int tick(struct sampler *s, uint64_t now)
 	s->stats.late += tracee_held(s->set);
 	while (tracee_prune(s->set, &event))
 		sampler_on_event(s, &event);
-	if (image_is_gone(s))
+	if (sampler_image_is_gone(s))
 		on_exec(s, now);
 	r = sampler_threads_look(s, now);
 	if (r < 0)

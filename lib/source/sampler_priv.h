@@ -111,6 +111,11 @@ void sampler_maps_refresh(struct sampler *s, uint64_t now);
 bool sampler_stack_bounds(const struct sampler *s, uint64_t sp, uint64_t *ret_start,
 			  uint64_t *ret_end);
 
+/* --- sampler.c --- */
+
+/** Has the target left its memory by execve since it was looked at last? */
+bool sampler_image_is_gone(const struct sampler *s);
+
 /* --- sampler_stop.c --- */
 
 /** Handles one event of the tracee set: takes the sample, releases the thread. */

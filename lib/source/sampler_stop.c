@@ -87,6 +87,12 @@ static void copy_frames(struct sampler *s, struct snapshot *snapshot)
 	for (uint32_t i = 0; i < trace->n_frames; i++)
 		pcs[i] = (struct snapshot_pc){trace->frames[i].pc, trace->frames[i].exact};
 	snapshot->n_bytes = trace->n_frames * (uint32_t)sizeof(*pcs);
+	/* libunwind could not even begin, as in a thread that is being killed: the leaf is known.
+	 */
+	if (trace->n_frames == 0) {
+		pcs[0] = (struct snapshot_pc){snapshot->regs.values[s->arch->pc], true};
+		snapshot->n_bytes = sizeof(*pcs);
+	}
 	snapshot->pcs_end = trace->end;
 }
 
@@ -104,6 +110,11 @@ static struct snapshot *take(struct sampler *s, struct sampler_thread *thread, c
 	}
 	sp = arch_user_word(user, s->arch->user_offset[s->arch->sp]);
 	if (s->options.engine == SAMPLER_LIBUNWIND) {
+		/* With caches of another image it would follow them anywhere. */
+		if (!s->unwinder || sampler_image_is_gone(s)) {
+			s->stats.lost++;
+			return NULL;
+		}
 		wanted = TRACE_MAX_FRAMES * sizeof(struct snapshot_pc);
 	} else if (sampler_stack_bounds(s, sp, &start, &end)) {
 		from = MAX(sp - s->arch->red_zone, start);
