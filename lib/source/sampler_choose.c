@@ -60,12 +60,26 @@ static void fill_lanes(struct sampler *s, uint64_t now)
 	s->crowded = running > s->n_cpus;
 }
 
-static bool stop_one(struct sampler *s, const struct sampler_thread *thread)
+/* A thread that is ending is refused like a forbidden one, with EPERM (kernel/ptrace.c
+ * ptrace_attach: exit_state). It stays Z or X, or is gone: no later look can find it alive. */
+static bool has_ended(struct sampler *s, struct sampler_thread *thread)
+{
+	int cpu;
+	char state = sampler_thread_state(s, thread, &cpu);
+
+	return state == 0 || state == 'Z' || state == 'X';
+}
+
+static bool stop_one(struct sampler *s, struct sampler_thread *thread)
 {
 	int r = tracee_stop(s->set, thread->tid, thread->slot);
 
-	if (r == TRACEE_DENIED)
-		s->stats.denied++;
+	if (r == TRACEE_DENIED) {
+		if (has_ended(s, thread))
+			s->stats.lost++;
+		else
+			s->stats.denied++;
+	}
 	return r == TRACEE_OK;
 }
 

@@ -47,6 +47,13 @@ class Harm(Case):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertGreater(int(re.search(r"(\d+) execve", done.stderr)[1]), 20)
 
+    def test_thread_storm(self):
+        # A thread that ends between the choice and the stop is nobody's fault: exit 0.
+        profile, done = self.run_command([victim("storm"), "2", "100"], "-v", hz=2000)
+        self.assertGreater(int(re.search(r"started (\d+)", done.stdout)[1]), 1000)
+        self.assertGreater(int(re.search(r"(\d+) ended meanwhile", done.stderr)[1]), 0)
+        self.assertGreater(profile.total(1), 0)
+
     def test_signals_and_waits(self):
         with Target([victim("signals")], wait_for="ready", stdin=subprocess.PIPE) as target:
             cprof = subprocess.Popen([CPROF, "record", "-v", "-p", str(target.pid), "-F", "1000",
