@@ -25,6 +25,7 @@
 #define MAX_HZ 10000
 #define DEFAULT_HZ 100
 #define DEFAULT_DURATION 30000000000ULL
+#define DEFAULT_MAX_OVERHEAD 0.05
 
 enum {
 	OPTION_TID = 256,
@@ -32,6 +33,9 @@ enum {
 	OPTION_UNWINDER,
 	OPTION_NO_INLINES,
 	OPTION_EXIT_STATUS,
+	OPTION_CHILDREN,
+	OPTION_MAX_OVERHEAD,
+	OPTION_MAX_PAUSE,
 };
 
 static const struct option_row rows[] = {
@@ -41,7 +45,11 @@ static const struct option_row rows[] = {
 	{'d', "duration", "TIME", "stop after this time, e.g. 30s, 500ms, 1m30s (default 30s)"},
 	{'F', "frequency", "HZ", "samples per second and busy thread, 1 to 10000 (default 100)"},
 	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)"},
-	{OPTION_TYPE, "type", "TYPE", "what to measure: cpu"},
+	{OPTION_TYPE, "type", "TYPE", "what to measure: cpu (default) or wall"},
+	{OPTION_CHILDREN, "children", NULL, "also the processes that it starts"},
+	{OPTION_MAX_OVERHEAD, "max-overhead", "PERCENT",
+	 "of its CPU time that stops may take; 0: any (default 5)"},
+	{OPTION_MAX_PAUSE, "max-pause", "TIME", "lower the rate when a stop takes longer"},
 	{OPTION_UNWINDER, "unwinder", "NAME", "fast (default) or libunwind"},
 	{OPTION_NO_INLINES, "no-inlines", NULL, "do not expand inlined functions"},
 	{OPTION_EXIT_STATUS, "exit-status", NULL, "end with the command's own exit status"},
@@ -62,7 +70,7 @@ static const struct option_table table = {
 struct record {
 	struct session_options session;
 	VEC(pid_t) tids;
-	const char *name, *output_path;
+	const char *name, *output_path, *type;
 	char command_line[1024];
 	bool has_duration, exit_status, quiet;
 	unsigned verbose;
@@ -101,23 +109,58 @@ static bool parse_tids(struct record *record, const char *text)
 	return copy != NULL;
 }
 
-static bool parse_time(struct record *record, const char *text)
+static bool parse_time(const char *text, const char *option, uint64_t *ret_ns)
 {
-	int r = parse_duration(text, &record->session.sampler.duration_ns);
+	uint64_t ns;
+	int r = parse_duration(text, &ns);
 
-	if (r == 0 && record->session.sampler.duration_ns > 0) {
-		record->has_duration = true;
+	if (r == 0 && ns > 0) {
+		*ret_ns = ns;
 		return true;
 	}
 	if (r == 0)
-		fprintf(stderr, "cprof: a duration of 0 records nothing; -d wants e.g. 10s.\n");
+		fprintf(stderr, "cprof: %s wants more than 0, e.g. 10s.\n", option);
 	else if (r == -ERANGE)
-		fprintf(stderr, "cprof: '%s' is too long for -d.\n", text);
+		fprintf(stderr, "cprof: '%s' is too long for %s.\n", text, option);
 	else
 		fprintf(stderr,
-			"cprof: -d wants a duration with a unit, e.g. 30s, 500ms or 1m30s, "
+			"cprof: %s wants a duration with a unit, e.g. 30s, 500ms or 1m30s, "
+			"not '%s'.\n",
+			option, text);
+	return false;
+}
+
+static bool parse_percent(const char *text, double *ret_share)
+{
+	char *end;
+	double percent;
+
+	errno = 0;
+	percent = strtod(text, &end);
+	if (end != text && *end == '%')
+		end++;
+	if (end == text || *end || errno || !(percent >= 0 && percent <= 100)) {
+		fprintf(stderr,
+			"cprof: --max-overhead wants a percentage from 0 to 100, "
 			"not '%s'.\n",
 			text);
+		return false;
+	}
+	*ret_share = percent / 100;
+	return true;
+}
+
+static bool parse_type(const char *text, enum sampler_type *ret_type)
+{
+	static const char *const names[] = {[SAMPLER_CPU] = "cpu", [SAMPLER_WALL] = "wall"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret_type = (enum sampler_type)i;
+			return true;
+		}
+	}
+	fprintf(stderr, "cprof: there is no profile type '%s'; known: cpu, wall.\n", text);
 	return false;
 }
 
@@ -135,7 +178,8 @@ static bool parse_one(struct record *record, int option, const char *text)
 	case OPTION_TID:
 		return parse_tids(record, text);
 	case 'd':
-		return parse_time(record, text);
+		record->has_duration = true;
+		return parse_time(text, "-d", &sampler->duration_ns);
 	case 'F':
 		if (parse_u64(text, 1, MAX_HZ, &hz) < 0) {
 			fprintf(stderr,
@@ -149,10 +193,15 @@ static bool parse_one(struct record *record, int option, const char *text)
 		record->output_path = text;
 		return true;
 	case OPTION_TYPE:
-		if (strcmp(text, "cpu") == 0)
-			return true;
-		fprintf(stderr, "cprof: there is no profile type '%s'; known: cpu.\n", text);
-		return false;
+		record->type = text;
+		return parse_type(text, &sampler->type);
+	case OPTION_CHILDREN:
+		sampler->children = true;
+		return true;
+	case OPTION_MAX_OVERHEAD:
+		return parse_percent(text, &sampler->max_overhead);
+	case OPTION_MAX_PAUSE:
+		return parse_time(text, "--max-pause", &sampler->max_pause_ns);
 	case OPTION_UNWINDER:
 		if (strcmp(text, "fast") != 0 && strcmp(text, "libunwind") != 0) {
 			fprintf(stderr,
@@ -204,6 +253,11 @@ static int parse(struct record *record, int argc, char **argv)
 	}
 	if (record->tids.n && sampler->argv) {
 		fprintf(stderr, "cprof: --tid goes with -p or -n only.\n");
+		return CMD_USAGE;
+	}
+	if (record->tids.n && sampler->children) {
+		fprintf(stderr, "cprof: --tid names threads of one process; it does not go with "
+				"--children.\n");
 		return CMD_USAGE;
 	}
 	if (!record->has_duration && !sampler->argv)
@@ -271,7 +325,7 @@ static bool prepare(struct record *record)
 
 		snprintf(name, sizeof(name), "%s", slash ? slash + 1 : sampler->argv[0]);
 	}
-	if (!output_open(&record->output, record->output_path, name, "cpu"))
+	if (!output_open(&record->output, record->output_path, name, record->type))
 		return false;
 	if (sampler->pid && !target_claim(sampler->pid))
 		return false;
@@ -394,7 +448,9 @@ static int run(struct record *record)
 int cmd_record(int argc, char **argv)
 {
 	struct record record = {
-		.session = {.sampler = {.hz = DEFAULT_HZ}, .inlines = true},
+		.session = {.sampler = {.hz = DEFAULT_HZ, .max_overhead = DEFAULT_MAX_OVERHEAD},
+			    .inlines = true},
+		.type = "cpu",
 		.output = {.fd = -1},
 	};
 	int r = parse(&record, argc, argv);

@@ -44,11 +44,17 @@ bool summary_losses(const struct session_stats *stats)
 			"cprof: %" PRIu64 " threads could not be stopped: another tracer has them, "
 			"or the process changed its credentials\n",
 			s->denied);
+	if (s->children_refused)
+		fprintf(stderr,
+			"cprof: %" PRIu64
+			" child processes could not be looked into: they belong to "
+			"another user or changed their credentials\n",
+			s->children_refused);
 	if (s->not_64bit)
 		fprintf(stderr,
 			"cprof: %" PRIu64 " stops found 32-bit code, which is not supported\n",
 			s->not_64bit);
-	return stats->watchdog || s->dropped || s->denied || s->not_64bit;
+	return stats->watchdog || s->dropped || s->denied || s->children_refused || s->not_64bit;
 }
 
 static double percent(uint64_t part, uint64_t whole)
@@ -56,18 +62,28 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
-static void print_stacks(const struct session_stats *stats)
+static void print_stacks(const char *name, const uint64_t *traces)
 {
-	uint64_t complete = stats->traces[TRACE_ROOT];
-	uint64_t cut = stats->traces[TRACE_CUT] + stats->traces[TRACE_DEPTH];
-	uint64_t broken = stats->traces[TRACE_NO_CFI] + stats->traces[TRACE_BAD_MEMORY] +
-			  stats->traces[TRACE_LOOP];
+	uint64_t complete = traces[TRACE_ROOT];
+	uint64_t cut = traces[TRACE_CUT] + traces[TRACE_DEPTH];
+	uint64_t broken = traces[TRACE_NO_CFI] + traces[TRACE_BAD_MEMORY] + traces[TRACE_LOOP];
 	uint64_t all = complete + cut + broken;
 
 	if (!all)
 		return;
-	fprintf(stderr, "stacks   %.1f%% complete, %.1f%% cut, %.1f%% broken\n",
+	fprintf(stderr, "%-8s %.1f%% complete, %.1f%% cut, %.1f%% broken\n", name,
 		percent(complete, all), percent(cut, all), percent(broken, all));
+}
+
+static void print_budget(const struct session_stats *stats)
+{
+	const struct sampler_stats *s = &stats->sampler;
+
+	if (s->throttled)
+		fprintf(stderr,
+			"note     the rate was lowered, to %.0f per second at the lowest, to keep "
+			"--max-overhead%s\n",
+			s->lowest_hz, s->long_pauses ? " and --max-pause" : "");
 }
 
 static void print_gaps(const struct session_stats *stats)
@@ -100,10 +116,18 @@ static void print_more(const struct session_stats *stats)
 	fprintf(stderr,
 		"ticks    %" PRIu64 ", %" PRIu64 " missed; tracer at nice %d; %" PRIu64 " execve\n",
 		s->ticks, s->missed_ticks, s->nice, s->execs);
+	fprintf(stderr,
+		"threads  %u of %u stopped; blocked ones read %" PRIu64 " times, %" PRIu64
+		" times in vain\n",
+		s->threads_stopped, s->threads_seen, s->reads, s->torn);
+	for (uint32_t i = 0; i < s->n_busiest; i++)
+		fprintf(stderr, "         %" PRIu64 " stops of %d %s\n", s->busiest[i].stops,
+			s->busiest[i].tid, s->busiest[i].name);
 	for (int end = 0; end < TRACE_ENDS; end++) {
-		if (stats->traces[end])
-			fprintf(stderr, "ends     %" PRIu64 " %s\n", stats->traces[end],
-				trace_end_name(end));
+		uint64_t n = stats->traces[end] + stats->read_traces[end];
+
+		if (n)
+			fprintf(stderr, "ends     %" PRIu64 " %s\n", n, trace_end_name(end));
 	}
 	fprintf(stderr,
 		"unwind   %" PRIu64 " frames, %" PRIu64 " by frame pointer, %" PRIu64
@@ -122,8 +146,12 @@ void summary_print(const struct session_stats *stats, bool verbose)
 
 	fprintf(stderr, "samples  %" PRIu64 " of %u threads in %.1f s, %.0f ticks per second\n",
 		s->samples, s->threads_seen, seconds, seconds > 0 ? (double)s->ticks / seconds : 0);
+	if (s->children)
+		fprintf(stderr, "children %" PRIu64 " processes\n", s->children);
 	fprintf(stderr, "cpu      %.3f s: %.3f s on stacks", (double)s->cpu_ns / 1e9,
 		(double)s->sampled_ns / 1e9);
+	if (s->never_met_ns)
+		fprintf(stderr, ", %.3f s in processes that ended", (double)s->never_met_ns / 1e9);
 	if (s->exited_ns)
 		fprintf(stderr, ", %.3f s in threads that ended", (double)s->exited_ns / 1e9);
 	if (s->not_seen_ns)
@@ -132,7 +160,9 @@ void summary_print(const struct session_stats *stats, bool verbose)
 		format_duration(hist_quantile(&s->pause, 0.5), p50),
 		format_duration(hist_quantile(&s->pause, 0.99), p99),
 		format_duration(s->pause.max, max), format_duration(s->pause.sum, total));
-	print_stacks(stats);
+	print_stacks("stacks", stats->traces);
+	print_stacks("blocked", stats->read_traces);
+	print_budget(stats);
 	if (s->short_counts && !verbose)
 		fprintf(stderr,
 			"note     %" PRIu64

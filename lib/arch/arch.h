@@ -59,6 +59,7 @@ struct arch {
 	uint16_t user_mode;    /* tells 64-bit code from 32-bit code … */
 	uint64_t user_mode_32; /* … which has this value there */
 
+	uint64_t restart_syscall; /* number of restart_syscall(2) */
 	unsigned n_syscalls;
 	const char *const *syscalls; /* names by number; NULL for holes */
 	const struct arch_restart *restarts;

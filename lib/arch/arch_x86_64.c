@@ -85,6 +85,7 @@ static const struct arch x86_64 = {
 	.user_args = {AT(rdi), AT(rsi), AT(rdx), AT(r10), AT(r8), AT(r9)},
 	.user_mode = AT(cs),
 	.user_mode_32 = 0x23, /* __USER32_CS, arch/x86/include/asm/segment.h */
+	.restart_syscall = __NR_restart_syscall,
 	.n_syscalls = ARRAY_SIZE(syscalls),
 	.syscalls = syscalls,
 	.restarts = restarts,

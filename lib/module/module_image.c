@@ -20,7 +20,7 @@
 #define IMAGE_CHUNK (256u << 10)
 
 /* Copies target memory to the file; what is not readable stays a hole of zeroes. */
-static int copy_range(const struct process *process, uint64_t addr, uint64_t size, int fd, off_t at)
+static int copy_range(struct process *process, uint64_t addr, uint64_t size, int fd, off_t at)
 {
 	_cleanup_free_ char *chunk = malloc(IMAGE_CHUNK);
 
@@ -69,7 +69,7 @@ static int find_header(const struct module *module, uint64_t *ret_addr)
 /* Own byte order and class only: that is all a process on this machine can be sampled as. */
 static int copy_loads(const struct module *module, uint64_t addr, int fd)
 {
-	const struct process *process = module->process;
+	struct process *process = module->process;
 	Elf64_Phdr phdrs[IMAGE_MAX_PHDRS];
 	Elf64_Ehdr ehdr;
 	uint64_t bias = 0, total = 0, phdrs_size;

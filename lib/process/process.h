@@ -38,15 +38,16 @@ int process_dirfd(const struct process *process);
 
 /** What /proc/PID[/task/TID]/stat tells; man proc(5), fields by number. */
 struct process_stat {
-	pid_t tid;             /* 1 */
-	char name[64];         /* 2, the kernel's 15 bytes, made valid UTF-8 and printable */
-	char state;            /* 3: R S D T t Z X I */
-	pid_t ppid;            /* 4 */
-	uint64_t flags;        /* 9: PF_* of the kernel, PF_KTHREAD = 0x00200000 */
-	uint64_t utime, stime; /* 14, 15: clock ticks */
-	uint32_t n_threads;    /* 20 */
-	uint64_t start_time;   /* 22: clock ticks since boot */
-	int processor;         /* 39: CPU last run on */
+	pid_t tid;               /* 1 */
+	char name[64];           /* 2, the kernel's 15 bytes, made valid UTF-8 and printable */
+	char state;              /* 3: R S D T t Z X I */
+	pid_t ppid;              /* 4 */
+	uint64_t flags;          /* 9: PF_* of the kernel, PF_KTHREAD = 0x00200000 */
+	uint64_t utime, stime;   /* 14, 15: clock ticks */
+	uint64_t cutime, cstime; /* 16, 17: of children that were waited for */
+	uint32_t n_threads;      /* 20 */
+	uint64_t start_time;     /* 22: clock ticks since boot */
+	int processor;           /* 39: CPU last run on */
 };
 
 /**
@@ -59,6 +60,30 @@ int process_stat_parse(const char *text, struct process_stat *ret_stat);
 
 /** Reads /proc/PID/stat. Returns 0, -ESRCH when it is gone, or a negative errno. */
 int process_stat_read(const struct process *process, struct process_stat *ret_stat);
+
+/** What /proc/PID/task/TID/syscall tells of a thread that is not running; man proc(5). */
+struct process_syscall {
+	int64_t nr;       /* -1: blocked, but not in a system call */
+	uint64_t args[6]; /* of the call */
+	uint64_t sp, pc;  /* of user mode */
+};
+
+enum process_syscall_result {
+	PROCESS_SYSCALL_RUNNING = 1, /* runnable: nothing is told */
+	PROCESS_SYSCALL_GONE,        /* no such thread, or a kernel without this file */
+};
+
+/** Parses such a file. Returns 0, PROCESS_SYSCALL_RUNNING, or -EINVAL. */
+int process_syscall_parse(const char *text, struct process_syscall *ret_call);
+
+/**
+ * Looks at a thread without stopping it. The kernel asks for the right to trace it
+ * (PTRACE_MODE_ATTACH, fs/proc/base.c proc_pid_syscall).
+ *
+ * @return 0, an enum process_syscall_result, or a negative errno
+ */
+int process_syscall_read(const struct process *process, pid_t tid,
+			 struct process_syscall *ret_call);
 
 /** CPU time of all threads, dead ones included, in nanoseconds: the process CPU clock, which
  * clock_getcpuclockid(3) allows across processes. Running threads may be behind by one scheduler
@@ -87,7 +112,7 @@ const char *process_mapping_path(const struct process_maps *maps, const struct p
 
 /** Reads and parses /proc/PID/maps. Returns 0, -ESRCH when the process is gone (a zombie has no
  * maps either), -EACCES, -ENOMEM. */
-int process_maps_read(const struct process *process, struct process_maps *ret_maps);
+int process_maps_read(struct process *process, struct process_maps *ret_maps);
 
 /**
  * Parses text of that form; takes the text (free()d with the maps, also on error). A path that ends
@@ -117,7 +142,12 @@ void process_tasks_deinit(struct process_tasks *tasks);
  * @return bytes read, fewer than size where the mapping ends; 0 when addr is not mapped;
  *	   -ESRCH, -EPERM
  */
-ssize_t process_read(const struct process *process, uint64_t addr, void *bytes, size_t size);
+ssize_t process_read(struct process *process, uint64_t addr, void *bytes, size_t size);
+
+/** Opens /proc/PID/mem for reading; the descriptor, owned by the caller, belongs to the memory of
+ * now: once the last thread has left it by execve(2), reads give 0. Returns it or a negative errno.
+ */
+int process_memory_open(struct process *process);
 
 /** Reads a small file of /proc/PID whole, NUL-terminated; caller frees. ret_size may be NULL.
  * Returns 0 or a negative errno; -EFBIG above 64 MiB. */
@@ -132,7 +162,7 @@ int process_file_read(const struct process *process, const char *name, char **re
  * @param ret_fd	owned by the caller
  * @return 0; -EINVAL when it is not a regular file; -ENOENT and others of openat2(2)
  */
-int process_root_open(const struct process *process, const char *path, int *ret_fd);
+int process_root_open(struct process *process, const char *path, int *ret_fd);
 
 /** The same for a path in our own root: debug files that only this machine has. */
 int process_own_open(const char *path, int *ret_fd);
@@ -144,7 +174,7 @@ int process_own_open(const char *path, int *ret_fd);
  * @param ret_fd	owned by the caller
  * @return 0; -EINVAL when it is not a regular file; a negative errno
  */
-int process_link_open(const struct process *process, const char *name, int *ret_fd);
+int process_link_open(struct process *process, const char *name, int *ret_fd);
 
 /** Do paths mean the same to the target as to us: same mount namespace, same root? */
-bool process_shares_root(const struct process *process);
+bool process_shares_root(struct process *process);

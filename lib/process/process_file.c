@@ -13,15 +13,20 @@
 int process_file_read(const struct process *process, const char *name, char **ret_text,
 		      size_t *ret_size)
 {
+	_cleanup_close_ int fd = openat(process->dirfd, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_trace(process_error(process, err_errno()));
+	return process_fd_read(process, fd, ret_text, ret_size);
+}
+
+int process_fd_read(const struct process *process, int fd, char **ret_text, size_t *ret_size)
+{
 	VEC(char) text = {};
 	_cleanup_free_ char *bytes = NULL;
-	_cleanup_close_ int fd = -1;
 	ssize_t n;
 	int r;
 
-	fd = openat(process->dirfd, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_trace(process_error(process, err_errno()));
 	for (;;) {
 		/* seq_file hands out at most one page per read. */
 		r = vec_reserve(&text, text.n + 4097);

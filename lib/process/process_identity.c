@@ -61,6 +61,7 @@ int process_open(pid_t pid, struct process **ret_process)
 	if (!process)
 		return err_trace(-ENOMEM);
 	process->pid = pid;
+	atomic_init(&process->mm_tid, pid);
 	process->pidfd = -1;
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	process->dirfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

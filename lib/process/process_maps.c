@@ -139,7 +139,7 @@ static bool is_named_deleted(int root, const char *path, const struct process_ma
 }
 
 /* The suffix was cut by its form; where it is part of the name, it is put back. */
-static void restore_names(const struct process *process, struct process_maps *maps)
+static void restore_names(struct process *process, struct process_maps *maps)
 {
 	const struct process_mapping *unlinked = NULL; /* mappings of one file are neighbours */
 	_cleanup_close_ int root = -1;
@@ -152,7 +152,7 @@ static void restore_names(const struct process *process, struct process_maps *ma
 		    (unlinked && unlinked->inode == m->inode && unlinked->device == m->device))
 			continue;
 		if (root < 0)
-			root = openat(process->dirfd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+			root = process_mm_open(process, "root", O_PATH | O_DIRECTORY);
 		if (root < 0)
 			return;
 		if (!is_named_deleted(root, path, m)) {
@@ -165,18 +165,31 @@ static void restore_names(const struct process *process, struct process_maps *ma
 	}
 }
 
-int process_maps_read(const struct process *process, struct process_maps *ret_maps)
+int process_maps_read(struct process *process, struct process_maps *ret_maps)
 {
+	_cleanup_close_ int fd = -1;
 	char *text;
 	size_t size;
 	int r;
 
-	r = process_file_read(process, "maps", &text, &size);
-	if (r < 0)
-		return err_trace(r == -ENOENT ? -ESRCH : r);
-	if (size == 0 || size > UINT32_MAX) {
+	do {
+		if (fd >= 0)
+			close(fd);
+		fd = process_mm_open(process, "maps", O_RDONLY);
+		if (fd < 0)
+			return err_trace(fd == -ENOENT ? -ESRCH : fd);
+		r = process_fd_read(process, fd, &text, &size);
+		if (r < 0)
+			return err_trace(r);
+		/* Without memory the file is empty, or cannot be opened. */
+		if (size == 0)
+			free(text);
+	} while (size == 0 && process_mm_move(process));
+	if (size == 0)
+		return err_trace(-ESRCH);
+	if (size > UINT32_MAX) {
 		free(text);
-		return err_trace(size == 0 ? -ESRCH : -EFBIG);
+		return err_trace(-EFBIG);
 	}
 	r = process_maps_parse(text, ret_maps);
 	if (r < 0)

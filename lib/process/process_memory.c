@@ -8,11 +8,12 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
-ssize_t process_read(const struct process *process, uint64_t addr, void *bytes, size_t size)
+ssize_t process_read(struct process *process, uint64_t addr, void *bytes, size_t size)
 {
 	struct iovec local = {.iov_base = bytes, .iov_len = MIN(size, (size_t)INT32_MAX)};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = local.iov_len};
 	ssize_t n;
+	int error;
 
 	if (size == 0)
 		return 0;
@@ -21,9 +22,12 @@ ssize_t process_read(const struct process *process, uint64_t addr, void *bytes, 
 	 * (mm/process_vm_access.c, process_vm_rw_single_vec), although the manual page speaks of
 	 * whole elements only.
 	 */
-	n = process_vm_readv(process->pid, &local, 1, &remote, 1, 0);
-	if (n < 0 && errno != EFAULT)
-		return err_trace(err_errno());
+	do {
+		n = process_vm_readv(atomic_load(&process->mm_tid), &local, 1, &remote, 1, 0);
+		error = n < 0 ? err_errno() : 0;
+	} while (error == -ESRCH && process_mm_move(process));
+	if (n < 0 && error != -EFAULT)
+		return err_trace(error);
 	if (process_check_alive(process) < 0)
 		return err_trace(-ESRCH);
 	return MAX(n, (ssize_t)0);

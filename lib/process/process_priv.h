@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "process/process.h"
 
 struct process {
 	pid_t pid;
-	int dirfd; /* /proc/PID; the kernel ties it to the process, not to the number */
+	_Atomic pid_t mm_tid; /* a thread that still has the memory, see process_mm.c */
+	int dirfd;            /* /proc/PID; the kernel ties it to the process, not to the number */
 	int pidfd;
 	uint64_t start_time; /* clock ticks since boot */
 };
@@ -21,6 +24,21 @@ int process_check_alive(const struct process *process);
 /** The error to report for a failed access below /proc/PID: -ESRCH when the process is gone,
  * whichever errno the kernel chose for that. */
 int process_error(const struct process *process, int error);
+
+/** Reads an open file of /proc whole; see process_file_read(). */
+int process_fd_read(const struct process *process, int fd, char **ret_text, size_t *ret_size);
+
+/**
+ * Opens a file of /proc/PID that belongs to the memory or the root rather than to the leader: maps,
+ * mem, exe, root. A leader that has ended before its threads has none of them any more.
+ *
+ * @return a descriptor, or a negative errno
+ */
+int process_mm_open(struct process *process, const char *name, int flags);
+
+/** Looks for a thread that has the memory, after a call by process->mm_tid failed. True when it is
+ * another one than before: try again. */
+bool process_mm_move(struct process *process);
 
 /**
  * Opens a regular file below a root directory without leaving it.

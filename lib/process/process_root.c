@@ -69,37 +69,36 @@ int process_open_below(int rootfd, const char *path, int flags, int *ret_fd)
 	return reopen_regular(fd, ret_fd);
 }
 
-int process_link_open(const struct process *process, const char *name, int *ret_fd)
+int process_link_open(struct process *process, const char *name, int *ret_fd)
 {
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = process_mm_open(process, name, O_PATH);
 
-	fd = openat(process->dirfd, name, O_PATH | O_CLOEXEC);
 	if (fd < 0)
-		return process_error(process, err_errno());
+		return fd;
 	return reopen_regular(fd, ret_fd);
 }
 
-static bool same_inode(int dirfd, const char *name, const char *own)
+static bool same_inode(struct process *process, const char *name, const char *own)
 {
+	_cleanup_close_ int fd = process_mm_open(process, name, O_RDONLY);
 	struct stat theirs, ours;
 
-	return fstatat(dirfd, name, &theirs, 0) == 0 && stat(own, &ours) == 0 &&
+	return fd >= 0 && fstat(fd, &theirs) == 0 && stat(own, &ours) == 0 &&
 	       theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 }
 
-bool process_shares_root(const struct process *process)
+bool process_shares_root(struct process *process)
 {
-	return same_inode(process->dirfd, "ns/mnt", "/proc/self/ns/mnt") &&
-	       same_inode(process->dirfd, "root", "/");
+	return same_inode(process, "ns/mnt", "/proc/self/ns/mnt") &&
+	       same_inode(process, "root", "/");
 }
 
-int process_root_open(const struct process *process, const char *path, int *ret_fd)
+int process_root_open(struct process *process, const char *path, int *ret_fd)
 {
-	_cleanup_close_ int root = -1;
+	_cleanup_close_ int root = process_mm_open(process, "root", O_PATH | O_DIRECTORY);
 
-	root = openat(process->dirfd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
-		return err_trace(process_error(process, err_errno()));
+		return err_trace(root);
 	return process_open_below(root, path, 0, ret_fd);
 }
 

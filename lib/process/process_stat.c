@@ -70,10 +70,10 @@ int process_stat_parse(const char *text, struct process_stat *ret_stat)
 		return err_trace(-EINVAL);
 	if (sscanf(close + 1,
 		   " %c %d %*d %*d %*d %*d %" SCNu64 " %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-		   " %*d %*d %*d %*d %" SCNu32 " %*d %" SCNu64
+		   " %" SCNu64 " %" SCNu64 " %*d %*d %" SCNu32 " %*d %" SCNu64
 		   " %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %d",
-		   &stat.state, &ppid, &stat.flags, &stat.utime, &stat.stime, &stat.n_threads,
-		   &stat.start_time, &stat.processor) != 8)
+		   &stat.state, &ppid, &stat.flags, &stat.utime, &stat.stime, &stat.cutime,
+		   &stat.cstime, &stat.n_threads, &stat.start_time, &stat.processor) != 10)
 		return err_trace(-EINVAL);
 	stat.tid = tid;
 	stat.ppid = ppid;

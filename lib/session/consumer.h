@@ -5,26 +5,35 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "profile/profile.h"
 #include "session/session.h"
 #include "snapshot/snapshot.h"
 
 struct consumer;
 
+struct consumer_options {
+	enum sampler_type type;
+	bool inlines;  /* expand inlined calls */
+	bool children; /* samples carry the labels `process` and `pid` */
+};
+
 /** Makes a consumer and reads the modules of the target as they are now.
  *
+ * @param pid		of generation 0
  * @param shared	where the learned stack tops go; borrowed
  * @return 0, -ESRCH, -ENOMEM
  */
-int consumer_new(pid_t pid, struct sampler_shared *shared, struct profile *profile,
-		 struct consumer **ret_consumer);
+int consumer_new(pid_t pid, const struct consumer_options *options, struct sampler_shared *shared,
+		 struct profile *profile, struct consumer **ret_consumer);
 struct consumer *consumer_free(struct consumer *consumer);
 
 /** Adds one snapshot to the profile. Returns 0 or -ENOMEM. */
 int consumer_take(struct consumer *consumer, const struct snapshot *snapshot);
 
-/** Names every location and sets the mappings' flags. Returns 0 or -ENOMEM. */
-int consumer_symbolize(struct consumer *consumer, bool inlines);
+/** Names every location that has no name yet and sets the mappings' flags. Returns 0 or -ENOMEM. */
+int consumer_symbolize(struct consumer *consumer);
 
 /** Fills in traces, unwind, locations, unnamed and gaps; strings live as long as the consumer. */
 void consumer_stats(struct consumer *consumer, struct session_stats *stats);

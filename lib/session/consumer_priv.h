@@ -8,36 +8,111 @@
 #include "session/consumer.h"
 #include "unwind/unwind.h"
 
-/* One image of the process: an execve makes the next one. */
+/* A mapping of an image in the profile. */
+struct consumer_mapping {
+	uint32_t id;    /* 0 = not added yet */
+	uint64_t shift; /* added to a pc of the image to get the profile's address */
+	/* Who names its addresses, in which image, and what is added to a pc to ask there. */
+	struct module *module;
+	struct consumer_image *owner;
+	uint64_t owner_shift;
+};
+
+/* One image of a process: each process and each execve makes one. */
 struct consumer_image {
 	uint32_t generation;
+	bool ended;  /* nothing of it comes any more */
+	bool pinned; /* it has a module whose symbols serve other images, too */
+	pid_t pid;
+	char name[64];
+	struct process *process; /* NULL: it had ended before it could be looked at */
 	struct module_map *map;
 	struct unwinder *unwinder;
-	uint32_t *mapping_ids; /* profile's id by module_mapping.index; 0 = not added yet */
-	size_t n_mapping_ids;
+	struct consumer_mapping *mappings; /* by module_mapping.index */
+	size_t n_mappings;
+	uint64_t refreshed_at, refresh_cost_ns;
+	uint32_t n_places; /* locations that only its own modules can name */
 };
 
 /* What a location of the profile is an address of; by location id - 1. */
 struct consumer_place {
-	struct module *module; /* NULL: pseudo location or unknown memory */
+	bool waits;                   /* for its name */
+	struct consumer_image *image; /* that goes with its module and must not go before */
+	struct module *module;        /* NULL: unknown memory */
+	uint64_t pc;                  /* in the image of the module */
+};
+
+/* A file by its build id, and the module that answers for all that have it mapped. */
+struct consumer_file {
+	uint32_t build_id; /* string id, not 0 */
+	struct module *module;
+	struct consumer_image *image; /* pinned */
+};
+
+/* A mapping may claim something only if it holds for every location that is used in it: pprof
+ * does not symbolize again what claims to be complete. */
+struct consumer_flags {
+	bool used, no_functions, no_filenames, no_line_numbers;
+};
+
+/* Which mapping of the profile a piece of a file has. */
+struct consumer_shared {
+	uint32_t id, generation, file, build_id;
+	uint64_t offset, size;
 };
 
 struct consumer {
-	pid_t pid;
-	struct process *process;
+	struct consumer_options options;
 	struct profile *profile;
 	struct sampler_shared *shared;
-	VEC(struct consumer_image *) images;
+	VEC(struct consumer_image *) images; /* oldest first */
+	size_t n_ended;
+	VEC(struct consumer_shared) shared_mappings;
+	VEC(struct consumer_file) files;
 	VEC(struct consumer_place) places;
-	VEC(struct session_gap) gaps;
-	uint64_t refreshed_at, refresh_cost_ns;
+	VEC(struct consumer_flags) flags;                        /* by mapping id - 1 */
+	VEC(uint32_t) last_stacks;                               /* by snapshot.slot */
+	VEC(struct session_gap) gaps;                            /* path and why are owned */
 	uint32_t kernel_mapping, cprof_mapping, unknown_mapping; /* ids, 0 until needed */
-	uint32_t key_thread, key_tid, key_mode;
-	uint32_t text_user, text_kernel;
-	uint64_t traces[TRACE_ENDS];
-	uint64_t unnamed;
+	uint64_t traces[TRACE_ENDS], read_traces[TRACE_ENDS];
+	struct unwind_stats unwind; /* of images that are gone */
+	uint64_t unnamed, symbolize_ns;
 	struct trace trace;
 };
 
-/** The place of a location, the table grown to it; NULL when out of memory. */
-struct consumer_place *consumer_place(struct consumer *consumer, uint32_t location);
+/* --- consumer_image.c --- */
+
+/** The image of a generation, made if it is new. Returns 0 or -ENOMEM. */
+int consumer_image_get(struct consumer *consumer, uint32_t generation, pid_t pid,
+		       struct consumer_image **ret_image);
+
+/** Nothing of an image comes any more: it may be let go once its locations have names. Returns 0 or
+ * -ENOMEM. */
+int consumer_image_end(struct consumer *consumer, uint32_t generation);
+
+struct consumer_image *consumer_image_free(struct consumer_image *image);
+
+/** Reads the image's mappings anew; as module_map_refresh(), or -ESRCH. */
+int consumer_image_refresh(struct consumer_image *image);
+
+/** The location of a frame. Returns 0 or -ENOMEM. */
+int consumer_image_location(struct consumer *consumer, struct consumer_image *image,
+			    const struct frame *frame, uint32_t *ret_location);
+
+/** A mapping without addresses, for names in brackets. Returns 0 or -ENOMEM. */
+int consumer_pseudo_mapping(struct consumer *consumer, const char *name, uint32_t *id);
+
+/** Adds a mapping of the image to the profile. Returns 0 or -ENOMEM. */
+int consumer_image_mapping(struct consumer *consumer, struct consumer_image *image,
+			   const struct module_mapping *m);
+
+/* --- consumer_label.c --- */
+
+/** The labels of a snapshot. Returns 0 or -ENOMEM. */
+int consumer_labels(struct consumer *consumer, const struct consumer_image *image,
+		    const struct snapshot *snapshot, uint32_t *ret_labels);
+
+/* --- consumer_symbols.c --- */
+
+/** Names the locations that hang on an image; NULL: all of them. Returns 0 or -ENOMEM. */
+int consumer_symbolize_image(struct consumer *consumer, struct consumer_image *image);

@@ -5,20 +5,15 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "session/consumer_priv.h"
 #include "symbol/symbol.h"
 
 DEFINE_CLEANUP(struct symbolizer *, symbolizer_free)
 
-/* A mapping may claim something only if it holds for every location that is used in it: pprof
- * does not symbolize again what claims to be complete. */
-struct flags {
-	bool used, no_functions, no_filenames, no_line_numbers;
-};
-
 static int set_lines(struct profile *profile, uint32_t location, const struct symbol_lines *lines,
-		     struct flags *flags)
+		     struct consumer_flags *flags)
 {
 	struct profile_line out[SYMBOL_MAX_INLINED];
 	int r = 0;
@@ -46,7 +41,7 @@ static int set_lines(struct profile *profile, uint32_t location, const struct sy
 
 static int count_gap(struct consumer *c, struct module *module, bool unnamed)
 {
-	const char *path = module_path(module);
+	const char *path = module_path(module), *why = module_problem(module);
 	struct session_gap *gap = NULL;
 
 	for (size_t i = 0; i < c->gaps.n && !gap; i++) {
@@ -54,45 +49,75 @@ static int count_gap(struct consumer *c, struct module *module, bool unnamed)
 			gap = &c->gaps.items[i];
 	}
 	if (!gap) {
-		gap = vec_push(&c->gaps);
-		if (!gap)
+		char *copy = strdup(path);
+
+		gap = copy ? vec_push(&c->gaps) : NULL;
+		if (!gap) {
+			free(copy);
 			return -ENOMEM;
-		gap->path = path;
+		}
+		gap->path = copy;
 	}
 	gap->addresses++;
 	gap->unnamed += unnamed;
-	if (!gap->why)
-		gap->why = module_problem(module);
+	/* The module goes with its image. */
+	if (!gap->why && why)
+		gap->why = strdup(why);
 	return 0;
 }
 
-static int symbolize_one(struct consumer *c, struct symbolizer *symbolizer, uint32_t location,
-			 struct flags *flags)
+static struct consumer_flags *flags_of(struct consumer *c, uint32_t mapping)
+{
+	while (c->flags.n < mapping) {
+		if (!vec_push(&c->flags))
+			return NULL;
+	}
+	return &c->flags.items[mapping - 1];
+}
+
+static int symbolize_one(struct consumer *c, struct symbolizer *symbolizer, uint32_t location)
 {
 	const struct profile_location *l = profile_location(c->profile, location);
-	struct module *module = consumer_place(c, location)->module;
+	struct consumer_place *place = &c->places.items[location - 1];
+	struct consumer_flags *flags = flags_of(c, l->mapping);
 	struct symbol_lines lines = {};
-	struct flags *f = &flags[l->mapping];
 	int r;
 
-	/* Named ones have their line already. */
-	if (l->n_lines)
-		return 0;
-	f->used = true;
-	if (module) {
-		r = symbolizer_lookup(symbolizer, module, l->address, &lines);
+	if (!flags)
+		return -ENOMEM;
+	place->waits = false;
+	flags->used = true;
+	if (place->module) {
+		r = symbolizer_lookup(symbolizer, place->module, place->pc, &lines);
 		if (r < 0)
 			return r;
-		r = count_gap(c, module, lines.n_lines == 0);
+		r = count_gap(c, place->module, lines.n_lines == 0);
 		if (r < 0)
 			return r;
 	}
 	if (!lines.n_lines) {
 		c->unnamed++;
-		f->no_functions = f->no_filenames = f->no_line_numbers = true;
+		flags->no_functions = flags->no_filenames = flags->no_line_numbers = true;
 		return 0;
 	}
-	return set_lines(c->profile, location, &lines, f);
+	return set_lines(c->profile, location, &lines, flags);
+}
+
+int consumer_symbolize_image(struct consumer *c, struct consumer_image *image)
+{
+	_cleanup_(symbolizer_free_cleanup) struct symbolizer *symbolizer = NULL;
+	uint64_t start = clock_now_ns();
+	int r;
+
+	r = symbolizer_new(c->options.inlines, &symbolizer);
+	for (size_t i = 0; i < c->places.n && r >= 0; i++) {
+		const struct consumer_place *place = &c->places.items[i];
+
+		if (place->waits && (!image || place->image == image))
+			r = symbolize_one(c, symbolizer, (uint32_t)i + 1);
+	}
+	c->symbolize_ns += clock_now_ns() - start;
+	return err_trace(r);
 }
 
 static int worst_first(const void *a, const void *b)
@@ -102,34 +127,24 @@ static int worst_first(const void *a, const void *b)
 	return (x->unnamed < y->unnamed) - (x->unnamed > y->unnamed);
 }
 
-int consumer_symbolize(struct consumer *c, bool inlines)
+int consumer_symbolize(struct consumer *c)
 {
-	_cleanup_(symbolizer_free_cleanup) struct symbolizer *symbolizer = NULL;
-	_cleanup_free_ struct flags *flags = NULL;
-	uint32_t n_mappings = profile_n_mappings(c->profile);
-	uint32_t n_locations = profile_n_locations(c->profile);
-	int r;
+	int r = consumer_symbolize_image(c, NULL);
 
-	r = symbolizer_new(inlines, &symbolizer);
 	if (r < 0)
-		return err_trace(r);
-	flags = calloc(n_mappings + 1, sizeof(*flags));
-	if (!flags || (n_locations && !consumer_place(c, n_locations)))
-		return err_trace(-ENOMEM);
-	for (uint32_t id = 1; id <= n_locations; id++) {
-		r = symbolize_one(c, symbolizer, id, flags);
-		if (r < 0)
-			return err_trace(r);
-	}
-	for (uint32_t id = 1; id <= n_mappings; id++) {
+		return r;
+	for (uint32_t id = 1; id <= profile_n_mappings(c->profile); id++) {
 		struct profile_mapping *mapping = profile_mapping(c->profile, id);
+		const struct consumer_flags *flags = flags_of(c, id);
 
-		if (!flags[id].used)
+		if (!flags)
+			return err_trace(-ENOMEM);
+		if (!flags->used)
 			continue;
-		mapping->has_functions = !flags[id].no_functions;
-		mapping->has_filenames = !flags[id].no_filenames;
-		mapping->has_line_numbers = !flags[id].no_line_numbers;
-		mapping->has_inline_frames = inlines && !flags[id].no_line_numbers;
+		mapping->has_functions = !flags->no_functions;
+		mapping->has_filenames = !flags->no_filenames;
+		mapping->has_line_numbers = !flags->no_line_numbers;
+		mapping->has_inline_frames = c->options.inlines && !flags->no_line_numbers;
 	}
 	if (c->gaps.n)
 		qsort(c->gaps.items, c->gaps.n, sizeof(*c->gaps.items), worst_first);
@@ -139,16 +154,13 @@ int consumer_symbolize(struct consumer *c, bool inlines)
 void consumer_stats(struct consumer *c, struct session_stats *stats)
 {
 	memcpy(stats->traces, c->traces, sizeof(c->traces));
-	for (size_t i = 0; i < c->images.n; i++) {
-		const struct unwind_stats *of = unwinder_stats(c->images.items[i]->unwinder);
-
-		stats->unwind.frames += of->frames;
-		stats->unwind.fp_frames += of->fp_frames;
-		stats->unwind.rules += of->rules;
-		stats->unwind.slow_steps += of->slow_steps;
-	}
+	memcpy(stats->read_traces, c->read_traces, sizeof(c->read_traces));
+	stats->unwind = c->unwind;
+	for (size_t i = 0; i < c->images.n; i++)
+		unwind_stats_add(&stats->unwind, unwinder_stats(c->images.items[i]->unwinder));
 	stats->locations = profile_n_locations(c->profile);
 	stats->unnamed = c->unnamed;
+	stats->symbolize_ns = c->symbolize_ns;
 	for (stats->n_gaps = 0; stats->n_gaps < c->gaps.n; stats->n_gaps++) {
 		if (!c->gaps.items[stats->n_gaps].unnamed)
 			break;

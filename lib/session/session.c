@@ -100,10 +100,11 @@ static void *consumer_main(void *arg)
 static int make_profile(struct session *s)
 {
 	uint64_t period = NSEC_PER_SEC / s->options.sampler.hz;
+	const char *type = s->options.sampler.type == SAMPLER_WALL ? "wall" : "cpu";
 	struct profile_spec spec = {
-		.sample_types = {{"samples", "count"}, {"cpu", "nanoseconds"}},
+		.sample_types = {{"samples", "count"}, {type, "nanoseconds"}},
 		.n_sample_types = 2,
-		.period_type = {"cpu", "nanoseconds"},
+		.period_type = {type, "nanoseconds"},
 		.period = (int64_t)period,
 	};
 
@@ -119,6 +120,18 @@ static int start_tracer(struct session *s)
 	s->tracer_started = true;
 	wait_stage(s, SESSION_READY, 0);
 	return s->tracer_result;
+}
+
+static int start_consumer(struct session *s)
+{
+	struct consumer_options options = {
+		.type = s->options.sampler.type,
+		.inlines = s->options.inlines,
+		.children = s->options.sampler.children,
+	};
+
+	return consumer_new(sampler_pid(s->sampler), &options, &s->shared, s->profile,
+			    &s->consumer);
 }
 
 int session_new(const struct session_options *options, struct session **ret_session)
@@ -145,7 +158,7 @@ int session_new(const struct session_options *options, struct session **ret_sess
 	if (r >= 0)
 		r = start_tracer(s);
 	if (r >= 0)
-		r = consumer_new(sampler_pid(s->sampler), &s->shared, s->profile, &s->consumer);
+		r = start_consumer(s);
 	if (r < 0) {
 		session_free(s);
 		return err_trace(r);
@@ -238,9 +251,7 @@ int session_run(struct session *s)
 		s->stats.sampler.samples = atomic_load(&s->shared.samples);
 	else
 		s->stats.sampler = *sampler_stats(s->sampler);
-	start = clock_now_ns();
-	r = consumer_symbolize(s->consumer, s->options.inlines);
-	s->stats.symbolize_ns = clock_now_ns() - start;
+	r = consumer_symbolize(s->consumer);
 	consumer_stats(s->consumer, &s->stats);
 	if (r >= 0)
 		r = session_comment(s);

@@ -46,8 +46,9 @@ struct session_gap {
 struct session_stats {
 	struct sampler_stats sampler;
 	struct unwind_stats unwind;
-	uint64_t traces[TRACE_ENDS]; /* by how they ended */
-	uint64_t locations, unnamed; /* distinct addresses; of these without a function name */
+	uint64_t traces[TRACE_ENDS];      /* by how they ended */
+	uint64_t read_traces[TRACE_ENDS]; /* likewise, of blocked threads, read without a stop */
+	uint64_t locations, unnamed;      /* distinct addresses; of these without a function name */
 	uint64_t symbolize_ns;
 	uint32_t n_gaps;
 	const struct session_gap *gaps; /* modules with unnamed addresses, worst first */

@@ -74,6 +74,15 @@ int session_comment(struct session *session)
 	if (r >= 0)
 		r = add(profile, "rate: %u Hz asked, %.1f ticks per second reached",
 			session->options.sampler.hz, seconds > 0 ? (double)s->ticks / seconds : 0);
+	if (r >= 0 && s->throttled)
+		r = add(profile,
+			"the rate was lowered, to %.0f Hz at the lowest, to spare the target",
+			s->lowest_hz);
+	if (r >= 0)
+		r = add(profile,
+			"threads: %" PRIu32 " of %" PRIu32 " stopped, %" PRIu64
+			" times in all; blocked ones read without a stop: %" PRIu64 " times",
+			s->threads_stopped, s->threads_seen, s->stops, s->reads);
 	if (r >= 0)
 		r = comment_pauses(profile, &s->pause);
 	if (r >= 0)

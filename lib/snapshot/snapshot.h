@@ -14,11 +14,25 @@
 #include "arch/arch.h"
 
 enum snapshot_kind {
-	SNAPSHOT_STACK,    /* registers and stack bytes */
-	SNAPSHOT_PCS,      /* frames, unwound by the source already */
-	SNAPSHOT_EXITED,   /* no stack: CPU time of threads that ended between two looks */
-	SNAPSHOT_NOT_SEEN, /* no stack: CPU time of a thread since its last sample, or that was
-			      never met while it ran */
+	SNAPSHOT_STACK,      /* registers and stack bytes */
+	SNAPSHOT_PCS,        /* frames, unwound by the source already */
+	SNAPSHOT_AGAIN,      /* the stack that slot had last, for a longer time */
+	SNAPSHOT_EXITED,     /* no stack: CPU time of threads that ended between two looks */
+	SNAPSHOT_NEVER_MET,  /* no stack: CPU time of child processes that ended before they were
+				found */
+	SNAPSHOT_NOT_SEEN,   /* no stack: time of a thread since its last sample, or that was
+				never met while it ran */
+	SNAPSHOT_IMAGE,      /* no sample: a new generation begins, of process pid, called name */
+	SNAPSHOT_IMAGE_ENDS, /* no sample: nothing of this generation comes any more */
+};
+
+/** The thread's state at the tick. */
+enum snapshot_state {
+	SNAPSHOT_RUNNING,  /* on a CPU */
+	SNAPSHOT_RUNNABLE, /* waits for a CPU */
+	SNAPSHOT_SLEEPING,
+	SNAPSHOT_DISK,    /* uninterruptible */
+	SNAPSHOT_STOPPED, /* job control, or a debugger */
 };
 
 /** What SNAPSHOT_PCS carries, behind the header. */
@@ -29,14 +43,16 @@ struct snapshot_pc {
 
 struct snapshot {
 	uint32_t kind;
-	uint32_t generation; /* of the process image: an execve makes the next one */
-	int32_t tid;
-	int32_t syscall;  /* number of the call the thread was in, -1 when in user code */
-	char name[64];    /* of the thread; "" for SNAPSHOT_EXITED */
-	uint64_t time_ns; /* CLOCK_MONOTONIC */
-	uint64_t cpu_ns;  /* CPU time since the thread's previous sample */
-	uint32_t count;   /* samples it stands for: 1, or 0 without a stack */
-	uint32_t slot;    /* of the thread at its source, for feedback */
+	uint32_t generation; /* of the process image: each process and each execve makes one */
+	int32_t pid, tid;    /* tid 0: of no one thread */
+	int32_t syscall;     /* number of the call the thread was in, -1 when in user code */
+	uint32_t state;      /* an enum snapshot_state */
+	uint32_t count;      /* samples it stands for; 0 without a stack */
+	uint32_t slot;       /* of the thread at its source */
+	char name[64];       /* of the thread */
+	uint64_t time_ns;    /* CLOCK_MONOTONIC */
+	uint64_t cpu_ns;     /* CPU time since the thread's previous sample */
+	uint64_t wall_ns;    /* likewise elapsed time; 0 where that is not measured */
 	struct arch_regs regs;
 	uint64_t stack_addr; /* target address of bytes[0] */
 	uint64_t stack_end;  /* end of the stack's mapping; bytes may end before it */

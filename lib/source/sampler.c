@@ -2,11 +2,11 @@
 #include "source/sampler.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -33,43 +33,6 @@ static void raise_priority(struct sampler *s)
 	prctl(PR_SET_TIMERSLACK, 1UL);
 }
 
-static int open_image(struct sampler *s)
-{
-	int fd = openat(process_dirfd(s->process), "mem", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_errno();
-	if (s->mem_fd >= 0)
-		close(s->mem_fd);
-	s->mem_fd = fd;
-	return 0;
-}
-
-/* The descriptor of /proc/PID/mem belongs to the memory it was opened on. Once the last thread has
- * left that memory by execve, reads give 0 (fs/proc/base.c mem_rw); before, address 0 gives EIO. */
-bool sampler_image_is_gone(const struct sampler *s)
-{
-	char byte;
-
-	return pread(s->mem_fd, &byte, 1, 0) == 0;
-}
-
-static void on_exec(struct sampler *s, uint64_t now)
-{
-	if (open_image(s) < 0)
-		return; /* it has ended: the pidfd tells */
-	s->generation++;
-	s->stats.execs++;
-	s->maps_stale = true;
-	s->maps_read_at = 0;
-	/* libunwind's caches are of the old image. */
-	if (s->unwinder) {
-		s->unwinder = tracee_unwinder_free(s->unwinder);
-		(void)tracee_unwinder_new(&s->unwinder);
-	}
-	sampler_threads_exec(s, now);
-}
-
 uint64_t sampler_random(struct sampler *s)
 {
 	/* splitmix64, public domain. */
@@ -84,9 +47,10 @@ static int begin(struct sampler *s)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	s->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->signal_fd < 0)
+	s->ended_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->signal_fd < 0 || s->ended_fd < 0)
 		return err_trace(err_errno());
-	r = tracee_set_new(s->options.pid, &s->set);
+	r = tracee_set_new(&s->set);
 	if (r < 0)
 		return err_trace(r);
 	if (s->options.argv) {
@@ -94,13 +58,8 @@ static int begin(struct sampler *s)
 		if (r < 0)
 			return err_trace(r);
 	}
-	r = process_open(s->options.pid, &s->process);
-	if (r < 0)
-		return err_trace(r);
-	s->task_fd = openat(process_dirfd(s->process), "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->task_fd < 0)
-		return err_trace(err_errno());
-	return open_image(s);
+	r = sampler_target_add(s, s->options.pid, true);
+	return r < 0 ? err_trace(r) : 0;
 }
 
 static unsigned fd_budget(void)
@@ -135,10 +94,9 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 	s->arch = arch_native();
 	s->ring = ring;
 	s->shared = shared;
-	s->signal_fd = s->task_fd = s->mem_fd = -1;
-	s->maps_stale = true;
+	s->signal_fd = s->ended_fd = s->newest_fd = -1;
 	s->random = clock_now_ns();
-	s->threads.max_fds = fd_budget();
+	s->max_fds = fd_budget();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
 	s->n_cpus = cpus > 0 ? (unsigned)cpus : 1;
 	s->sched_tick_ns = sched_tick();
@@ -146,7 +104,7 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 	r = s->lanes ? begin(s) : -ENOMEM;
 	if (r >= 0 && options->engine == SAMPLER_LIBUNWIND) {
 		s->trace = malloc(sizeof(*s->trace));
-		r = s->trace ? tracee_unwinder_new(&s->unwinder) : -ENOMEM;
+		r = s->trace ? 0 : -ENOMEM;
 	}
 	if (r < 0) {
 		sampler_free(s);
@@ -161,18 +119,17 @@ struct sampler *sampler_free(struct sampler *s)
 	if (!s)
 		return NULL;
 	tracee_set_free(s->set);
-	tracee_unwinder_free(s->unwinder);
 	free(s->trace);
 	free(s->lanes);
-	sampler_threads_deinit(&s->threads);
-	process_maps_deinit(&s->maps);
-	process_close(s->process);
-	if (s->mem_fd >= 0)
-		close(s->mem_fd);
-	if (s->task_fd >= 0)
-		close(s->task_fd);
+	for (size_t i = 0; i < s->targets.n; i++)
+		sampler_target_free(s, s->targets.items[i]);
+	vec_deinit(&s->targets);
 	if (s->signal_fd >= 0)
 		close(s->signal_fd);
+	if (s->ended_fd >= 0)
+		close(s->ended_fd);
+	if (s->newest_fd >= 0)
+		close(s->newest_fd);
 	free(s);
 	return NULL;
 }
@@ -204,6 +161,57 @@ static void drain(struct sampler *s)
 		sampler_on_event(s, &event);
 }
 
+/* A process has ended. While nobody has reaped it, its clock still counts. */
+static void on_target_ended(struct sampler *s, size_t index)
+{
+	struct sampler_target *target = s->targets.items[index];
+	uint64_t cpu;
+
+	if (process_cpu_time(target->process, &cpu) == 0)
+		target->cpu_ns = cpu;
+	sampler_target_reaped(target);
+	target->ended = true;
+	if (index == 0) {
+		s->stats.target_ended = true;
+		return;
+	}
+	sampler_target_settle(s, target);
+	sampler_target_free(s, target);
+	s->targets.items[index] = s->targets.items[--s->targets.n];
+}
+
+static void notice_ended(struct sampler *s)
+{
+	struct epoll_event events[16];
+	int n = epoll_wait(s->ended_fd, events, ARRAY_SIZE(events), 0);
+
+	for (int i = 0; i < n; i++) {
+		for (size_t k = 0; k < s->targets.n; k++) {
+			if (s->targets.items[k] == events[i].data.ptr) {
+				on_target_ended(s, k);
+				break;
+			}
+		}
+	}
+}
+
+/* Returns 0, -ESRCH when the first process has ended, -ENOMEM. */
+static int look(struct sampler *s, uint64_t now)
+{
+	int r;
+
+	for (size_t i = s->targets.n; i-- > 0;) {
+		r = sampler_target_look(s, s->targets.items[i], now);
+		if (r == -ESRCH && i > 0)
+			on_target_ended(s, i);
+		else if (r < 0)
+			return r;
+	}
+	if (s->options.children)
+		sampler_children_find(s, now, false);
+	return 0;
+}
+
 static int tick(struct sampler *s, uint64_t now)
 {
 	struct tracee_event event;
@@ -214,16 +222,14 @@ static int tick(struct sampler *s, uint64_t now)
 	s->stats.late += tracee_held(s->set);
 	while (tracee_prune(s->set, &event))
 		sampler_on_event(s, &event);
-	if (sampler_image_is_gone(s))
-		on_exec(s, now);
-	r = sampler_threads_look(s, now);
+	r = look(s, now);
 	if (r < 0)
 		return r;
-	r = sampler_threads_refresh(s, now, false);
-	if (r < 0)
-		return r;
-	sampler_maps_refresh(s, now);
-	if (!sampler_choose_and_stop(s, now))
+	sampler_budget_check(s, now);
+	for (size_t i = 0; i < s->targets.n && s->options.type == SAMPLER_WALL; i++)
+		sampler_wall_tick(s, s->targets.items[i], now);
+	s->last_tick_at = now;
+	if (!sampler_choose_and_stop(s, now) || !s->awaited)
 		return 0;
 	end = clock_now_ns() + POLL_FOR;
 	while (tracee_held(s->set) && clock_now_ns() < end) {
@@ -233,55 +239,46 @@ static int tick(struct sampler *s, uint64_t now)
 	return 0;
 }
 
+/* Children that ended are in their parents' accounts once these have waited for them. */
+static void settle_children(struct sampler *s)
+{
+	uint64_t reaped = 0, known = s->reaped_start_ns + s->children_settled_ns;
+
+	for (size_t i = 0; i < s->targets.n; i++) {
+		if (!s->targets.items[i]->ended)
+			sampler_target_reaped(s->targets.items[i]);
+		reaped += s->targets.items[i]->children_ns;
+	}
+	if (reaped <= known)
+		return;
+	s->stats.never_met_ns = reaped - known;
+	s->stats.cpu_ns += reaped - known;
+	sampler_put_pseudo(s, s->targets.items[0], SNAPSHOT_NEVER_MET, NULL, reaped - known);
+}
+
 /* What is left to account for when the recording ends. */
 static void settle(struct sampler *s)
 {
-	struct sampler_stats *stats = &s->stats;
-	uint64_t cpu;
-
-	if (process_cpu_time(s->process, &cpu) == 0)
-		s->cpu_ns = cpu;
-	sampler_threads_look_all(s, clock_now_ns());
-	for (size_t i = 0; i < s->threads.items.n && !stats->target_ended; i++) {
-		struct sampler_thread *thread = &s->threads.items.items[i];
-		uint64_t rest = thread->run_ns - thread->charged_ns;
-
-		if (!rest)
-			continue;
-		if (!thread->name[0]) {
-			int ignored;
-
-			sampler_thread_state(s, thread, &ignored);
-		}
-		sampler_put_pseudo(s, SNAPSHOT_NOT_SEEN, thread, rest);
-		stats->not_seen_ns += rest;
-	}
-	stats->cpu_ns = s->cpu_ns - s->cpu_start_ns;
-	if (s->options.n_tids) {
-		stats->cpu_ns = stats->sampled_ns + stats->not_seen_ns;
-	} else if (stats->cpu_ns > stats->sampled_ns + stats->not_seen_ns) {
-		stats->exited_ns = stats->cpu_ns - stats->sampled_ns - stats->not_seen_ns;
-		sampler_put_pseudo(s, SNAPSHOT_EXITED, NULL, stats->exited_ns);
-	}
+	if (s->options.children && s->options.type == SAMPLER_CPU)
+		settle_children(s);
+	for (size_t i = 0; i < s->targets.n; i++)
+		sampler_target_settle(s, s->targets.items[i]);
 }
 
 /* Sleeps until the next tick or an event, whichever is first. True when it is time to end. */
 static bool wait_until(struct sampler *s, uint64_t when)
 {
 	struct pollfd fds[] = {{.fd = s->signal_fd, .events = POLLIN},
-			       {.fd = process_pidfd(s->process), .events = POLLIN},
+			       {.fd = s->ended_fd, .events = POLLIN},
 			       {.fd = s->options.stop_fd, .events = POLLIN}};
-	uint64_t now = clock_now_ns(), cpu;
+	uint64_t now = clock_now_ns();
 	struct timespec timeout = ns_timespec(when > now ? when - now : 0);
 
 	if (ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL) < 0)
 		return false;
-	if (fds[1].revents) {
-		/* All threads have ended; while nobody has reaped it the clock still counts. */
-		if (process_cpu_time(s->process, &cpu) == 0)
-			s->cpu_ns = cpu;
-		s->stats.target_ended = true;
-	}
+	/* Before anything is reaped. */
+	if (fds[1].revents)
+		notice_ended(s);
 	if (fds[0].revents || fds[1].revents)
 		drain(s);
 	return fds[2].revents || s->stats.target_ended;
@@ -289,17 +286,19 @@ static bool wait_until(struct sampler *s, uint64_t when)
 
 static int loop(struct sampler *s, uint64_t start)
 {
-	uint64_t period = NSEC_PER_SEC / s->options.hz, base = start, now, next;
+	uint64_t base = start, period, now, next;
 	uint64_t end = s->options.duration_ns ? start + s->options.duration_ns : UINT64_MAX;
 	int r;
 
 	while (base < end) {
+		period = s->budget.period_ns;
 		/* Anywhere inside the period, so that it cannot lock step with the target. */
 		next = MIN(base + sampler_random(s) % period, end);
 		if (sampler_choose_prepares(s) && next > clock_now_ns() + s->sched_tick_ns) {
 			if (wait_until(s, next - s->sched_tick_ns))
 				return 0;
-			(void)sampler_threads_look(s, clock_now_ns());
+			for (size_t i = 0; i < s->targets.n; i++)
+				(void)sampler_threads_look(s, s->targets.items[i], clock_now_ns());
 		}
 		do {
 			if (wait_until(s, next))
@@ -311,7 +310,7 @@ static int loop(struct sampler *s, uint64_t start)
 			break;
 		r = tick(s, now);
 		if (r == -ESRCH) {
-			s->stats.target_ended = true;
+			on_target_ended(s, 0);
 			return 0;
 		}
 		if (r < 0)
@@ -333,25 +332,31 @@ void sampler_cancel(struct sampler *s)
 
 int sampler_run(struct sampler *s)
 {
+	struct sampler_target *first = s->targets.items[0];
 	uint64_t start;
 	int r;
 
 	raise_priority(s);
-	r = process_cpu_time(s->process, &s->cpu_start_ns);
+	r = process_cpu_time(first->process, &first->cpu_start_ns);
 	if (r < 0)
 		return err_trace(r);
-	s->cpu_ns = s->cpu_start_ns;
-	start = clock_now_ns();
-	r = sampler_threads_refresh(s, start, true);
+	first->cpu_ns = first->cpu_start_ns;
+	start = s->last_tick_at = clock_now_ns();
+	r = sampler_threads_refresh(s, first, start, true);
 	if (r < 0)
 		return err_trace(r);
-	sampler_maps_refresh(s, start);
+	if (s->options.children)
+		sampler_children_find(s, start, true);
+	sampler_maps_refresh(first, start);
+	sampler_budget_init(s, start);
 	tracee_spawn_release(s->set);
 	r = loop(s, start);
 	/* What still runs towards its stop is released when it arrives, or with this thread. */
 	drain(s);
 	settle(s);
 	s->stats.elapsed_ns = clock_now_ns() - start;
+	for (size_t i = 0; i < s->targets.n; i++)
+		sampler_threads_deinit(s, s->targets.items[i]);
 	s->set = tracee_set_free(s->set);
 	return err_trace(r);
 }

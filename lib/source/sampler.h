@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ptrace sampler: CPU profiles of a running process.
+ * The ptrace sampler: CPU and wall-clock profiles of a running process, and of its children.
  *
- * At each tick the threads that used CPU time are found without touching them, as many of them as
- * there are CPUs are chosen at random, asked to stop, and each is copied and released when its stop
- * arrives. What a thread used since its previous sample is charged to the sample, so the sum over a
- * profile is the CPU time that the kernel counted. Snapshots go into a ring that the sampler never
- * waits for.
+ * At each tick the threads that used CPU time are found without touching them, those that seem to
+ * be on a CPU are asked to stop, and each is copied and released when its stop arrives. What a
+ * thread used since its previous sample is charged to the sample, so the sum over a profile is the
+ * CPU time that the kernel counted. For wall-clock profiles blocked threads are read too, without a
+ * stop. Snapshots go into a ring that the sampler never waits for.
  *
  * sampler_run() is the tracer thread: sampler_new() (which spawns a command) must be called on the
  * same thread, with SIGCHLD blocked in every thread of the process.
@@ -30,6 +30,11 @@ enum sampler_engine {
 	SAMPLER_LIBUNWIND, /* unwound by libunwind while the thread is held */
 };
 
+enum sampler_type {
+	SAMPLER_CPU,  /* CPU time of running threads */
+	SAMPLER_WALL, /* elapsed time of all threads, by state */
+};
+
 /** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). */
 #define SAMPLER_TOPS 4096
 #define SAMPLER_TOP_UNKNOWN 0
@@ -50,9 +55,22 @@ struct sampler_options {
 	unsigned n_tids;
 	unsigned hz;          /* ticks per second */
 	uint64_t duration_ns; /* 0 = until stopped or the target ends */
+	enum sampler_type type;
+	bool children;         /* sample the processes that it starts, too */
+	double max_overhead;   /* share of the target's CPU time that stops may take; 0 = any */
+	uint64_t max_pause_ns; /* of one stop; 0 = any */
 	enum sampler_engine engine;
 	int stop_fd; /* readable = stop; borrowed */
 	int wake_fd; /* eventfd, written when the ring got something large; borrowed */
+};
+
+#define SAMPLER_BUSIEST 16
+
+/** The threads that were stopped most often. */
+struct sampler_busy {
+	pid_t pid, tid;
+	char name[64];
+	uint64_t stops;
 };
 
 /** Counters; complete once sampler_run() has returned. */
@@ -68,16 +86,25 @@ struct sampler_stats {
 	uint64_t no_stack;  /* stack pointer in no known mapping: registers only */
 	uint64_t not_64bit; /* thread was in 32-bit code */
 	uint64_t repaired, left_eintr,
-		short_counts; /* see tracee_repair(), arch_transfer_short() */
-	uint64_t execs;
+		short_counts;      /* see tracee_repair(), arch_transfer_short() */
+	uint64_t reads, torn;      /* blocked threads read without a stop; that moved meanwhile */
+	uint64_t execs, children;  /* children: processes found beside the first … */
+	uint64_t children_refused; /* … and those that we may not look into */
 	uint32_t threads_seen, threads_max;
-	uint64_t cpu_ns;      /* what the kernel charged the target during the run */
-	uint64_t sampled_ns;  /* of it charged to stacks */
-	uint64_t exited_ns;   /* of it to threads that had ended */
-	uint64_t not_seen_ns; /* of it to threads after, or without, a sample */
+	uint32_t threads_stopped; /* of the threads seen, how many were ever stopped */
+	uint32_t n_busiest;
+	struct sampler_busy busiest[SAMPLER_BUSIEST]; /* most stops first */
+	uint64_t cpu_ns;       /* what the kernel charged the target during the run */
+	uint64_t sampled_ns;   /* of it charged to stacks */
+	uint64_t exited_ns;    /* of it to threads that had ended */
+	uint64_t never_met_ns; /* of it to children that ended before they were found */
+	uint64_t not_seen_ns;  /* of it to threads after, or without, a sample */
 	uint64_t elapsed_ns;
-	struct hist pause; /* asked to stop → released, per stop */
-	int nice;          /* priority that the tracer thread got */
+	struct hist pause;    /* how long each stop held its thread up: see sampler_held() */
+	uint64_t throttled;   /* times that the rate was lowered to keep a budget … */
+	double lowest_hz;     /* … and the lowest it came to */
+	uint64_t long_pauses; /* stops longer than max_pause_ns */
+	int nice;             /* priority that the tracer thread got */
 	bool target_ended;
 	int status; /* of a command that ended, as of wait(2) */
 };

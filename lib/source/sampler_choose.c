@@ -20,62 +20,79 @@
 /* Stops under way at once, per CPU: a mistaken choice answers late. */
 #define HELD_PER_CPU 4
 
-static void enter_lane(struct sampler *s, size_t index, int cpu)
+static void enter_lane(struct sampler *s, struct sampler_target *target, size_t index, int cpu)
 {
-	const struct sampler_thread *thread = &s->threads.items.items[index];
+	const struct sampler_thread *thread = &target->threads.items.items[index];
 	struct sampler_lane *lane;
 
 	if (cpu < 0 || (unsigned)cpu >= s->n_cpus)
 		return;
 	lane = &s->lanes[cpu];
 	if (lane->tick != s->stats.ticks || thread->arrived_at > lane->arrived_at) {
-		*lane = (struct sampler_lane){s->stats.ticks, thread->arrived_at, index, 1};
+		*lane = (struct sampler_lane){s->stats.ticks, thread->arrived_at, target, index, 1};
 		return;
 	}
 	/* Several came since the last look: each with equal chance. */
-	if (thread->arrived_at == lane->arrived_at && sampler_random(s) % ++lane->ties == 0)
+	if (thread->arrived_at == lane->arrived_at && sampler_random(s) % ++lane->ties == 0) {
+		lane->target = target;
 		lane->thread = index;
+	}
 }
 
-static void fill_lanes(struct sampler *s, uint64_t now)
-{
-	size_t n = s->threads.items.n, start = n ? sampler_random(s) % n : 0;
-	uint64_t since = now - s->sched_tick_ns - MARGIN;
-	unsigned candidates = 0, running = 0;
+struct candidates {
+	unsigned seen, running;
+};
 
-	for (size_t i = 0; i < n && candidates < MAX_CANDIDATES; i++) {
+static void fill_from(struct sampler *s, struct sampler_target *target, uint64_t since,
+		      struct candidates *found)
+{
+	size_t n = target->threads.items.n, start = n ? sampler_random(s) % n : 0;
+
+	for (size_t i = 0; i < n && found->seen < MAX_CANDIDATES; i++) {
 		size_t index = (start + i) % n;
-		struct sampler_thread *thread = &s->threads.items.items[index];
+		struct sampler_thread *thread = &target->threads.items.items[index];
 		int cpu;
 
 		if (!thread->moved_at || thread->moved_at < since)
 			continue;
-		candidates++;
+		found->seen++;
 		/* Anything but R is blocked, stopped, or in a wait that a stop must not disturb. */
-		if (sampler_thread_state(s, thread, &cpu) != 'R')
+		if (sampler_thread_state(s, target, thread, &cpu) != 'R')
 			continue;
-		running++;
-		enter_lane(s, index, cpu);
+		found->running++;
+		enter_lane(s, target, index, cpu);
 	}
-	s->crowded = running > s->n_cpus;
+}
+
+static void fill_lanes(struct sampler *s, uint64_t now)
+{
+	size_t n = s->targets.n, start = sampler_random(s) % n;
+	struct candidates found = {};
+
+	for (size_t i = 0; i < n; i++)
+		fill_from(s, s->targets.items[(start + i) % n], now - s->sched_tick_ns - MARGIN,
+			  &found);
+	s->crowded = found.running > s->n_cpus;
 }
 
 /* A thread that is ending is refused like a forbidden one, with EPERM (kernel/ptrace.c
  * ptrace_attach: exit_state). It stays Z or X, or is gone: no later look can find it alive. */
-static bool has_ended(struct sampler *s, struct sampler_thread *thread)
+static bool has_ended(struct sampler *s, struct sampler_target *target,
+		      struct sampler_thread *thread)
 {
 	int cpu;
-	char state = sampler_thread_state(s, thread, &cpu);
+	char state = sampler_thread_state(s, target, thread, &cpu);
 
 	return state == 0 || state == 'Z' || state == 'X';
 }
 
-static bool stop_one(struct sampler *s, struct sampler_thread *thread)
+static bool stop_one(struct sampler *s, const struct sampler_lane *lane)
 {
-	int r = tracee_stop(s->set, thread->tid, thread->slot);
+	struct sampler_thread *thread = &lane->target->threads.items.items[lane->thread];
+	int r = tracee_stop(s->set, lane->target->pid, thread->tid);
 
 	if (r == TRACEE_DENIED) {
-		if (has_ended(s, thread))
+		if (has_ended(s, lane->target, thread))
 			s->stats.lost++;
 		else
 			s->stats.denied++;
@@ -86,24 +103,26 @@ static bool stop_one(struct sampler *s, struct sampler_thread *thread)
 bool sampler_choose_and_stop(struct sampler *s, uint64_t now)
 {
 	unsigned stopped = 0, here = (unsigned)sched_getcpu();
-	bool all_elsewhere = true;
 
 	fill_lanes(s, now);
+	s->awaited = true;
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
 		const struct sampler_lane *lane = &s->lanes[cpu];
 
 		if (lane->tick != s->stats.ticks)
 			continue;
+		if (s->options.type == SAMPLER_WALL)
+			sampler_wall_runs(&lane->target->threads.items.items[lane->thread]);
 		if (tracee_held(s->set) >= HELD_PER_CPU * s->n_cpus)
 			break;
-		if (stop_one(s, &s->threads.items.items[lane->thread])) {
+		if (stop_one(s, lane)) {
 			stopped++;
 			/* Before anything that could block: the watchdog reads it. */
 			atomic_store(&s->shared->held, tracee_held(s->set));
-			all_elsewhere = all_elsewhere && cpu != here;
+			s->awaited = s->awaited && cpu != here;
 		}
 	}
-	return stopped && all_elsewhere;
+	return stopped > 0;
 }
 
 bool sampler_choose_prepares(const struct sampler *s)

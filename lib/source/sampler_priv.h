@@ -7,94 +7,186 @@
 #include "tracee/tracee.h"
 #include "tracee/tracee_unwind.h"
 
-/* One thread of the target. Times of the kernel's schedstat, in nanoseconds. */
+/* Elapsed time of ticks at which a thread was seen runnable and not stopped. */
+struct sampler_owed {
+	uint32_t ticks;
+	uint64_t ns;
+};
+
+/* See sampler_wall.c. */
+struct sampler_wait {
+	bool known; /* it is blocked, and its stack was read */
+	uint32_t state;
+	int32_t syscall, last_call;
+	uint32_t ticks;          /* since the stack was read, not charged yet */
+	uint64_t run_ns, slices; /* when it was read */
+	uint64_t charged_at;     /* elapsed time is charged, or owed, up to here */
+	struct sampler_owed owed[SNAPSHOT_RUNNABLE + 1]; /* by state: running, runnable */
+	uint64_t owed_last_ns;
+};
+
+/* One thread. Times of the kernel's schedstat, in nanoseconds. */
 struct sampler_thread {
 	pid_t tid;
 	uint32_t slot;
 	char name[64];
-	int sched_fd, stat_fd; /* kept open while busy; -1 */
-	uint64_t run_ns;       /* CPU time at the last look */
-	uint64_t slices;       /* times it was put on a CPU, at the last look */
-	uint64_t charged_ns;   /* CPU time up to its last sample */
-	uint64_t moved_at;     /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
-	uint64_t arrived_at;   /* when slices last moved */
-	bool present;          /* found by the directory scan under way */
+	int sched_fd, stat_fd;    /* kept open while busy; -1 */
+	uint64_t run_ns;          /* CPU time at the last look */
+	uint64_t slices;          /* times it was put on a CPU, at the last look */
+	uint64_t charged_ns;      /* CPU time up to its last sample */
+	uint64_t moved_at;        /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
+	uint64_t arrived_at;      /* when slices last moved */
+	uint64_t stops;           /* times it was stopped */
+	bool present;             /* found by the directory scan under way */
+	struct sampler_wait wait; /* SAMPLER_WALL only */
 };
 
 /* Tables sorted by tid, as the kernel lists them. */
 struct sampler_threads {
 	VEC(struct sampler_thread) items;
-	uint32_t next_slot;
 	uint64_t known_ns; /* sum of run_ns over living threads, and of dead ones when last seen */
 	uint64_t settled_ns; /* CPU time no living thread accounts for */
 	size_t cursor;       /* where the next slice of idle threads begins */
 	size_t looked;       /* idle threads looked at since a gap showed */
 	nlink_t links;       /* of /proc/PID/task at the last scan: 2 + threads */
 	uint64_t scanned_at;
-	unsigned open_fds, max_fds;
+};
+
+/* One process. The first is the one that was asked for. */
+struct sampler_target {
+	pid_t pid;
+	struct process *process;
+	struct sampler_threads threads;
+	struct process_maps maps; /* for the bounds of stacks */
+	bool maps_stale, announced, ended;
+	uint64_t opened_at, maps_spent_ns; /* of reading maps, in all */
+	int mem_fd; /* of the current image: tells an execve */
+	int task_fd;
+	struct tracee_unwinder *unwinder; /* SAMPLER_LIBUNWIND only; its caches are of this image */
+	uint32_t generation;
+	uint64_t cpu_start_ns, cpu_ns;    /* process clock: at the beginning, last */
+	uint64_t sampled_ns, not_seen_ns; /* of it charged */
+	uint64_t children_ns;             /* CPU time of its reaped children, at the last look */
 };
 
 /* The thread that seems to be on a CPU. */
 struct sampler_lane {
 	uint64_t tick; /* stats.ticks when it was filled; else it is empty */
 	uint64_t arrived_at;
-	size_t thread; /* index into the thread table */
+	struct sampler_target *target;
+	size_t thread; /* index into the target's thread table */
 	unsigned ties;
+};
+
+/* See sampler_budget.c. */
+struct sampler_budget {
+	uint64_t period_ns;   /* of now; at least that of the options */
+	uint64_t checked_at;  /* when the window began … */
+	uint64_t held_ns;     /* … stops since … */
+	uint64_t cpu_ns;      /* … and the target's CPU time then */
+	uint64_t long_pauses; /* in the window */
+	uint64_t usual_ns;    /* held by a stop that was awaited; moving average */
 };
 
 struct sampler {
 	struct sampler_options options;
 	const struct arch *arch;
-	struct process *process;
 	struct ring *ring;
 	struct sampler_shared *shared;
 	struct tracee_set *set;
-	struct tracee_unwinder *unwinder; /* SAMPLER_LIBUNWIND only */
-	struct trace *trace;              /* likewise */
-	struct sampler_threads threads;
-	struct process_maps maps; /* for the bounds of stacks */
-	bool maps_stale;
-	uint64_t maps_read_at, maps_cost_ns;
-	int mem_fd; /* of the current image: tells an execve */
-	int signal_fd, task_fd;
-	uint32_t generation;
-	uint64_t cpu_start_ns, cpu_ns; /* process clock: at the beginning, last */
+	struct trace *trace; /* SAMPLER_LIBUNWIND only */
+	VEC(struct sampler_target *) targets;
+	int signal_fd, ended_fd;            /* ended_fd: epoll on the targets' pidfds */
+	int newest_fd;                      /* /proc/loadavg, see sampler_children.c */
+	uint64_t newest_pid, newest_before; /* at the last two ticks */
+	uint64_t reaped_start_ns;           /* children_ns of the first process, at the beginning */
+	uint64_t children_settled_ns;       /* CPU time of children that have ended, as known */
+	uint32_t next_generation, next_slot;
+	unsigned open_fds, max_fds; /* of threads */
 	uint64_t random;
 	uint64_t sched_tick_ns; /* 1/HZ of the kernel */
+	uint64_t last_tick_at;
 	unsigned n_cpus;
 	struct sampler_lane *lanes; /* one per CPU */
 	bool crowded;               /* more threads seemed to run than there are CPUs */
+	bool awaited;               /* the stops asked for come while we poll */
+	struct sampler_budget budget;
 	struct sampler_stats stats;
 };
+
+/* --- sampler_target.c --- */
+
+/** Adds a process to those sampled. first: it has a past before the recording. Returns 0, -ESRCH,
+ * -EINVAL when it is no process but a thread, -ENOMEM. */
+int sampler_target_add(struct sampler *s, pid_t pid, bool first);
+
+/** The process of this id, or NULL. */
+struct sampler_target *sampler_target_find(struct sampler *s, pid_t pid);
+
+/** Once per tick: notices execve and reads clocks and threads. Returns 0, or -ESRCH when the
+ * process has ended, -ENOMEM. */
+int sampler_target_look(struct sampler *s, struct sampler_target *target, uint64_t now);
+
+/** Has the target left its memory by execve since it was looked at last? */
+bool sampler_image_is_gone(const struct sampler_target *target);
+
+/** Reads what its reaped children used so far, if that can still be told. */
+void sampler_target_reaped(struct sampler_target *target);
+
+/** Accounts for what was not sampled, once the process has ended or the recording ends. */
+void sampler_target_settle(struct sampler *s, struct sampler_target *target);
+
+struct sampler_target *sampler_target_free(struct sampler *s, struct sampler_target *target);
+
+/* --- sampler_children.c --- */
+
+/** Finds processes started by those that are sampled. first: they have a past before the recording.
+ */
+void sampler_children_find(struct sampler *s, uint64_t now, bool first);
 
 /* --- sampler_threads.c --- */
 
 /** Reads the thread list anew if it may have changed. first: threads found have a past before the
  * recording. Returns 0, -ESRCH, -ENOMEM. */
-int sampler_threads_refresh(struct sampler *s, uint64_t now, bool first);
+int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, uint64_t now,
+			    bool first);
 
 /** Looks at the threads that may have run, and notes who did. Returns 0 or -ESRCH. */
-int sampler_threads_look(struct sampler *s, uint64_t now);
+int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint64_t now);
 
 /** Looks at every thread, for the end. */
-void sampler_threads_look_all(struct sampler *s, uint64_t now);
+void sampler_threads_look_all(struct sampler *s, struct sampler_target *target, uint64_t now);
 
-struct sampler_thread *sampler_threads_find(struct sampler *s, pid_t tid);
+struct sampler_thread *sampler_threads_find(struct sampler_target *target, pid_t tid);
 
 /** After an execve: only the leader is left, and its past is another thread's. */
-void sampler_threads_exec(struct sampler *s, uint64_t now);
-void sampler_threads_deinit(struct sampler_threads *threads);
+void sampler_threads_exec(struct sampler *s, struct sampler_target *target, uint64_t now);
+void sampler_threads_deinit(struct sampler *s, struct sampler_target *target);
+
+/** Has it run, or been put on a CPU, within the last second? */
+bool sampler_thread_is_busy(const struct sampler_thread *thread, uint64_t now);
+
+/* --- sampler_thread.c --- */
 
 /** Reads a thread's schedstat into run_ns and slices; false when it is gone. */
-bool sampler_thread_look(struct sampler *s, struct sampler_thread *thread, uint64_t now);
+bool sampler_thread_look(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread, uint64_t now);
 
 /** State letter and last CPU of a thread, its name noted; 0 when it is gone. */
-char sampler_thread_state(struct sampler *s, struct sampler_thread *thread, int *ret_cpu);
+char sampler_thread_state(struct sampler *s, struct sampler_target *target,
+			  struct sampler_thread *thread, int *ret_cpu);
+
+void sampler_thread_close(struct sampler *s, struct sampler_thread *thread);
+
+/** Notes in the statistics how often it was stopped. */
+void sampler_thread_count_stops(struct sampler *s, const struct sampler_target *target,
+				const struct sampler_thread *thread);
 
 /* --- sampler_choose.c --- */
 
-/** Finds the threads that are on a CPU and asks them to stop. True when all of them are on other
- * CPUs than ours, so that their stops come while we poll. */
+/** Finds the threads that are on a CPU and asks them to stop; s->awaited says whether all of them
+ * are on other CPUs than ours, so that their stops come while we poll. False when none was asked.
+ */
 bool sampler_choose_and_stop(struct sampler *s, uint64_t now);
 
 /** Does it pay to look at the threads one scheduler tick before they are chosen? */
@@ -105,22 +197,67 @@ uint64_t sampler_random(struct sampler *s);
 /* --- sampler_stack.c --- */
 
 /** Reads the target's maps if they are stale and it was not done too recently for its cost. */
-void sampler_maps_refresh(struct sampler *s, uint64_t now);
+void sampler_maps_refresh(struct sampler_target *target, uint64_t now);
 
 /** Bounds of the stack that holds sp: to be read from sp - red zone on. False when not known. */
-bool sampler_stack_bounds(const struct sampler *s, uint64_t sp, uint64_t *ret_start,
+bool sampler_stack_bounds(const struct sampler_target *target, uint64_t sp, uint64_t *ret_start,
 			  uint64_t *ret_end);
 
-/* --- sampler.c --- */
+/** How much of the stack to copy, from `from` on: up to what this thread's traces needed, within
+ * the bound. */
+size_t sampler_stack_wanted(const struct sampler *s, uint32_t slot, uint64_t from, uint64_t end);
 
-/** Has the target left its memory by execve since it was looked at last? */
-bool sampler_image_is_gone(const struct sampler *s);
+/* --- sampler_put.c --- */
+
+/** A record in the ring with its head filled in and room for `extra` bytes, to be committed by
+ * sampler_put(); NULL, and counted, when there is no room. thread may be NULL. */
+struct snapshot *sampler_reserve(struct sampler *s, struct sampler_target *target,
+				 enum snapshot_kind kind, const struct sampler_thread *thread,
+				 size_t extra);
+
+/** Publishes what sampler_reserve() gave. The consumer owns it from here on. */
+void sampler_put(struct sampler *s, struct snapshot *snapshot);
+
+/** Puts a record without a stack into the ring. */
+void sampler_put_pseudo(struct sampler *s, struct sampler_target *target, enum snapshot_kind kind,
+			const struct sampler_thread *thread, uint64_t cpu_ns);
+
+/** Says that the target's generation begins, or ends. */
+void sampler_put_image(struct sampler *s, struct sampler_target *target, enum snapshot_kind kind);
 
 /* --- sampler_stop.c --- */
 
 /** Handles one event of the tracee set: takes the sample, releases the thread. */
 void sampler_on_event(struct sampler *s, const struct tracee_event *event);
 
-/** Puts a record without a stack into the ring. */
-void sampler_put_pseudo(struct sampler *s, enum snapshot_kind kind,
-			const struct sampler_thread *thread, uint64_t cpu_ns);
+/* --- sampler_budget.c --- */
+
+void sampler_budget_init(struct sampler *s, uint64_t now);
+
+/** How long a stop held its thread up. A thread that only waited for a CPU lost nothing before it
+ * was put on one: `waited`. */
+uint64_t sampler_budget_add(struct sampler *s, const struct tracee_event *event, bool waited);
+
+/** Once per tick: adapts the period to what the stops cost. */
+void sampler_budget_check(struct sampler *s, uint64_t now);
+
+/* --- sampler_wall.c --- */
+
+/** Once per tick, after the threads were looked at: reads those that are newly blocked. */
+void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_t now);
+
+/** A thread was seen runnable: elapsed time up to now is owed to its next stop … */
+void sampler_wall_owe(struct sampler_thread *thread, uint64_t now);
+
+/** … and it seems to be the one on its CPU. */
+void sampler_wall_runs(struct sampler_thread *thread);
+
+/** Charges what is owed to this snapshot; false when nothing is. What remains goes into a record
+ * behind it. */
+bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot);
+void sampler_wall_charge_rest(struct sampler *s, struct sampler_target *target,
+			      struct sampler_thread *thread);
+
+/** Charges what is left of a thread, for its end or that of the recording. */
+void sampler_wall_settle(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread, uint64_t now);

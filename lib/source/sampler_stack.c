@@ -8,22 +8,27 @@
 
 /* Reading the maps takes the target's mmap_lock; at most this share of the time goes into it. */
 #define MAPS_SHARE 50
+/* … counted as if it had run this long already: a process that begins has much to map. */
+#define MAPS_CREDIT (100 * NSEC_PER_MSEC)
 /* How far a stack that grows down may have grown since the maps were read: the usual limit. */
 #define MAX_GROWTH (8ULL << 20)
+/* What is copied of a thread whose depth is not known yet. */
+#define FIRST_COPY (256 * 1024UL)
 
-void sampler_maps_refresh(struct sampler *s, uint64_t now)
+void sampler_maps_refresh(struct sampler_target *target, uint64_t now)
 {
 	struct process_maps maps = {};
+	uint64_t start = clock_now_ns();
 
-	if (!s->maps_stale || s->maps_read_at + s->maps_cost_ns * MAPS_SHARE > now)
+	if (!target->maps_stale ||
+	    target->maps_spent_ns * MAPS_SHARE > now - target->opened_at + MAPS_CREDIT)
 		return;
-	if (process_maps_read(s->process, &maps) < 0)
+	if (process_maps_read(target->process, &maps) < 0)
 		return;
-	process_maps_deinit(&s->maps);
-	s->maps = maps;
-	s->maps_stale = false;
-	s->maps_read_at = clock_now_ns();
-	s->maps_cost_ns = s->maps_read_at - now;
+	process_maps_deinit(&target->maps);
+	target->maps = maps;
+	target->maps_stale = false;
+	target->maps_spent_ns += clock_now_ns() - start;
 }
 
 /* Only private memory without a file behind it: reading anything else could wait for a disk, or
@@ -47,21 +52,35 @@ static const struct process_mapping *grown_stack(const struct process_maps *maps
 	return NULL;
 }
 
-bool sampler_stack_bounds(const struct sampler *s, uint64_t sp, uint64_t *ret_start,
+bool sampler_stack_bounds(const struct sampler_target *target, uint64_t sp, uint64_t *ret_start,
 			  uint64_t *ret_end)
 {
-	const struct process_mapping *m = process_maps_find(&s->maps, sp), *last, *end;
+	const struct process_mapping *m = process_maps_find(&target->maps, sp), *last, *end;
 
 	if (!m)
-		m = grown_stack(&s->maps, sp);
-	if (!m || !is_stack(&s->maps, m))
+		m = grown_stack(&target->maps, sp);
+	if (!m || !is_stack(&target->maps, m))
 		return false;
 	/* A stack may be several mappings, for instance after mprotect(2) of a part. */
 	last = m;
-	end = s->maps.mappings.items + s->maps.mappings.n;
-	while (last + 1 < end && last[1].start == last->end && is_stack(&s->maps, last + 1))
+	end = target->maps.mappings.items + target->maps.mappings.n;
+	while (last + 1 < end && last[1].start == last->end && is_stack(&target->maps, last + 1))
 		last++;
 	*ret_start = MIN(sp, m->start);
 	*ret_end = last->end;
 	return true;
+}
+
+size_t sampler_stack_wanted(const struct sampler *s, uint32_t slot, uint64_t from, uint64_t end)
+{
+	uint64_t top =
+		atomic_load_explicit(&s->shared->tops[slot % SAMPLER_TOPS], memory_order_relaxed);
+
+	/* The learned top may be another thread's (the table is small); it must lie in this stack.
+	 */
+	if (top > from && top <= end)
+		end = top;
+	else if (top != SAMPLER_TOP_BEYOND)
+		end = MIN(end, from + FIRST_COPY);
+	return MIN(end - from, (uint64_t)SNAPSHOT_MAX_STACK);
 }

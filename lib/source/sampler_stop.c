@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What happens while a thread of the target stands still: as little as can be. */
-#include <string.h>
-#include <sys/eventfd.h>
-
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "source/sampler_priv.h"
@@ -18,63 +15,15 @@ static bool was_waiting(const struct arch *arch, const void *user)
 		result == -4);
 }
 
-static void fill_head(struct sampler *s, struct snapshot *snapshot, enum snapshot_kind kind,
-		      const struct sampler_thread *thread, uint64_t cpu_ns)
-{
-	memset(snapshot, 0, sizeof(*snapshot));
-	snapshot->kind = kind;
-	snapshot->generation = s->generation;
-	snapshot->syscall = -1;
-	snapshot->cpu_ns = cpu_ns;
-	snapshot->time_ns = clock_now_ns();
-	if (thread) {
-		snapshot->tid = thread->tid;
-		snapshot->slot = thread->slot;
-		memcpy(snapshot->name, thread->name, sizeof(snapshot->name));
-	}
-}
-
-void sampler_put_pseudo(struct sampler *s, enum snapshot_kind kind,
-			const struct sampler_thread *thread, uint64_t cpu_ns)
-{
-	struct snapshot *snapshot = ring_reserve(s->ring, sizeof(*snapshot));
-
-	if (!snapshot) {
-		s->stats.dropped++;
-		return;
-	}
-	fill_head(s, snapshot, kind, thread, cpu_ns);
-	ring_commit(s->ring, sizeof(*snapshot));
-}
-
-/* A snapshot that the consumer is woken for. */
-#define WAKE_SIZE (64 * 1024)
-
-/* What is copied of a thread whose depth is not known yet. */
-#define FIRST_COPY (256 * 1024UL)
-
-/* How much of the stack to copy: up to what this thread's traces needed, within the bound. The
- * learned top may be another thread's (the table is small); it must lie in this stack. */
-static size_t stack_wanted(const struct sampler *s, uint32_t slot, uint64_t from, uint64_t end)
-{
-	uint64_t top =
-		atomic_load_explicit(&s->shared->tops[slot % SAMPLER_TOPS], memory_order_relaxed);
-
-	if (top > from && top <= end)
-		end = top;
-	else if (top != SAMPLER_TOP_BEYOND)
-		end = MIN(end, from + FIRST_COPY);
-	return MIN(end - from, (uint64_t)SNAPSHOT_MAX_STACK);
-}
-
-static void copy_stack(struct sampler *s, struct snapshot *snapshot, uint64_t from, size_t wanted)
+static void copy_stack(struct sampler_target *target, struct snapshot *snapshot, uint64_t from,
+		       size_t wanted)
 {
 	ssize_t n;
 
 	snapshot->stack_addr = from;
 	if (!wanted)
 		return;
-	n = process_read(s->process, from, snapshot->bytes, wanted);
+	n = process_read(target->process, from, snapshot->bytes, wanted);
 	if (n > 0)
 		snapshot->n_bytes = (uint32_t)n;
 }
@@ -97,8 +46,10 @@ static void copy_frames(struct sampler *s, struct snapshot *snapshot)
 }
 
 /* Between stop and release. Returns the snapshot to publish, NULL when there is none. */
-static struct snapshot *take(struct sampler *s, struct sampler_thread *thread, const void *user)
+static struct snapshot *take(struct sampler *s, struct sampler_target *target,
+			     struct sampler_thread *thread, const void *user)
 {
+	bool libunwind = s->options.engine == SAMPLER_LIBUNWIND;
 	uint64_t sp, start = 0, end = 0, from = 0;
 	struct snapshot *snapshot;
 	size_t wanted = 0;
@@ -109,93 +60,96 @@ static struct snapshot *take(struct sampler *s, struct sampler_thread *thread, c
 		return NULL;
 	}
 	sp = arch_user_word(user, s->arch->user_offset[s->arch->sp]);
-	if (s->options.engine == SAMPLER_LIBUNWIND) {
+	if (libunwind) {
 		/* With caches of another image it would follow them anywhere. */
-		if (!s->unwinder || sampler_image_is_gone(s)) {
+		if (!target->unwinder || sampler_image_is_gone(target)) {
 			s->stats.lost++;
 			return NULL;
 		}
 		wanted = TRACE_MAX_FRAMES * sizeof(struct snapshot_pc);
-	} else if (sampler_stack_bounds(s, sp, &start, &end)) {
+	} else if (sampler_stack_bounds(target, sp, &start, &end)) {
 		from = MAX(sp - s->arch->red_zone, start);
-		wanted = stack_wanted(s, thread->slot, from, end);
+		wanted = sampler_stack_wanted(s, thread->slot, from, end);
 	} else {
 		s->stats.no_stack++;
-		s->maps_stale = true;
+		target->maps_stale = true;
 	}
-	snapshot = ring_reserve(s->ring, sizeof(*snapshot) + wanted);
-	if (!snapshot) {
-		s->stats.dropped++;
+	snapshot = sampler_reserve(s, target, libunwind ? SNAPSHOT_PCS : SNAPSHOT_STACK, thread,
+				   wanted);
+	if (!snapshot)
 		return NULL;
-	}
-	fill_head(s, snapshot, SNAPSHOT_STACK, thread, 0);
 	snapshot->count = 1;
 	nr = (int64_t)arch_user_word(user, s->arch->user_syscall);
 	snapshot->syscall = nr >= 0 ? (int32_t)nr : -1;
 	arch_regs_load(s->arch, user, &snapshot->regs);
 	snapshot->stack_end = end;
-	if (s->options.engine == SAMPLER_LIBUNWIND)
-		snapshot->kind = SNAPSHOT_PCS;
-	else
-		copy_stack(s, snapshot, from, wanted);
+	if (!libunwind)
+		copy_stack(target, snapshot, from, wanted);
 	return snapshot;
 }
 
-static void publish(struct sampler *s, struct sampler_thread *thread, struct snapshot *snapshot)
+static void publish(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
+		    struct snapshot *snapshot)
 {
-	/* The consumer owns it from the commit on. */
-	bool large = snapshot->n_bytes > WAKE_SIZE;
-
 	snapshot->cpu_ns = thread->run_ns - thread->charged_ns;
 	thread->charged_ns = thread->run_ns;
-	s->stats.sampled_ns += snapshot->cpu_ns;
-	s->stats.samples++;
-	atomic_store_explicit(&s->shared->samples, s->stats.samples, memory_order_relaxed);
-	ring_commit(s->ring, snapshot_size(snapshot));
-	/* The sooner its depth is known, the less is copied next time. */
-	if (large)
-		(void)eventfd_write(s->options.wake_fd, 1);
+	target->sampled_ns += snapshot->cpu_ns;
+	if (s->options.type == SAMPLER_WALL && !sampler_wall_charge(thread, snapshot))
+		return; /* the room in the ring is given up */
+	sampler_put(s, snapshot);
+	if (s->options.type == SAMPLER_WALL)
+		sampler_wall_charge_rest(s, target, thread);
+}
+
+static void repair(struct sampler *s, pid_t tid, const void *user)
+{
+	switch (tracee_repair(s->set, tid, s->arch, user)) {
+	case TRACEE_NOT_NEEDED:
+		break;
+	case TRACEE_REPAIRED:
+		s->stats.repaired++;
+		break;
+	case TRACEE_LEFT_EINTR:
+		s->stats.left_eintr++;
+		break;
+	}
+	s->stats.short_counts += arch_transfer_short(s->arch, user);
 }
 
 static void on_stop(struct sampler *s, const struct tracee_event *event)
 {
-	struct sampler_thread *thread = sampler_threads_find(s, event->tid);
+	struct sampler_target *target = sampler_target_find(s, event->pid);
+	struct sampler_thread *thread = target ? sampler_threads_find(target, event->tid) : NULL;
 	struct snapshot *snapshot = NULL;
 	/* Room for the block of any CPU; aligned for its words. */
 	uint64_t user[64];
-	bool waiting = false;
+	bool arrived = false, waiting = false;
 	uint64_t slices;
 
 	s->stats.stops++;
 	if (thread && tracee_registers(s->set, event->tid, s->arch, user) == 0) {
 		slices = thread->slices;
 		/* Exact here: the thread is off its CPU. */
-		sampler_thread_look(s, thread, event->asked_ns);
-		/* Put on a CPU once more, only to return from a wait: it did not run when it
-		 * was asked to stop. */
-		waiting = was_waiting(s->arch, user) && thread->slices != slices;
-		if (!waiting)
-			snapshot = take(s, thread, user);
+		sampler_thread_look(s, target, thread, event->asked_ns);
+		/* Put on a CPU once more, perhaps only to return from a wait: then it did not run
+		 * when it was asked to stop. */
+		arrived = thread->slices != slices;
+		waiting = arrived && was_waiting(s->arch, user);
+		if (!waiting || s->options.type == SAMPLER_WALL)
+			snapshot = take(s, target, thread, user);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
-		    tracee_unwinder_run(s->unwinder, event->tid, s->trace) == 0)
+		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
-		switch (tracee_repair(s->set, event->tid, s->arch, user)) {
-		case TRACEE_NOT_NEEDED:
-			break;
-		case TRACEE_REPAIRED:
-			s->stats.repaired++;
-			break;
-		case TRACEE_LEFT_EINTR:
-			s->stats.left_eintr++;
-			break;
-		}
-		s->stats.short_counts += arch_transfer_short(s->arch, user);
+		repair(s, event->tid, user);
+		thread->stops++;
 	}
 	tracee_release(s->set, event->tid);
-	hist_add(&s->stats.pause, clock_now_ns() - event->asked_ns);
+	hist_add(&s->stats.pause, sampler_budget_add(s, event, arrived));
 	s->stats.blocked += waiting;
-	if (snapshot)
-		publish(s, thread, snapshot);
+	if (!snapshot)
+		return;
+	snapshot->state = waiting ? SNAPSHOT_SLEEPING : SNAPSHOT_RUNNING;
+	publish(s, target, thread, snapshot);
 }
 
 void sampler_on_event(struct sampler *s, const struct tracee_event *event)

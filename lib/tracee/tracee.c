@@ -22,14 +22,13 @@
 /* The kernel's own codes, include/linux/errno.h: never seen by user space otherwise. */
 #define ERESTARTNOHAND 514
 
-int tracee_set_new(pid_t pid, struct tracee_set **ret_set)
+int tracee_set_new(struct tracee_set **ret_set)
 {
 	struct tracee_set *set = calloc(1, sizeof(*set));
 	int r;
 
 	if (!set)
 		return err_trace(-ENOMEM);
-	set->pid = pid;
 	set->owner = gettid();
 	r = tracee_guard_init(set);
 	if (r < 0) {
@@ -59,7 +58,7 @@ static void drop(struct tracee_set *set, struct tracee *tracee)
 	*tracee = set->tracees.items[--set->tracees.n];
 }
 
-int tracee_stop(struct tracee_set *set, pid_t tid, uint32_t slot)
+int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid)
 {
 	struct tracee *tracee;
 	bool guard = set->tracees.n > 0;
@@ -78,7 +77,7 @@ int tracee_stop(struct tracee_set *set, pid_t tid, uint32_t slot)
 	if (r < 0)
 		return errno == ESRCH ? TRACEE_GONE : TRACEE_DENIED;
 	tracee = vec_push(&set->tracees);
-	*tracee = (struct tracee){.tid = tid, .slot = slot, .asked_ns = clock_now_ns()};
+	*tracee = (struct tracee){.pid = pid, .tid = tid, .asked_ns = clock_now_ns()};
 	/* ESRCH: it died in between. Its end is reported, since it is a tracee. */
 	(void)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
 	return TRACEE_OK;
@@ -112,7 +111,7 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 
 	*ret_event = (struct tracee_event){.kind = TRACEE_LOST, .tid = tid, .status = status};
 	if (tracee) {
-		ret_event->slot = tracee->slot;
+		ret_event->pid = tracee->pid;
 		ret_event->asked_ns = tracee->asked_ns;
 	}
 	switch (tracee_action_for(status, tracee != NULL, tid == set->child, &signal)) {
@@ -120,6 +119,7 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 		tracee->stopped = true;
 		tracee->signal = signal;
 		ret_event->kind = TRACEE_STOPPED;
+		ret_event->seen_ns = clock_now_ns();
 		return true;
 	case TRACEE_ACT_DETACH:
 		detach(tid, signal);
@@ -160,10 +160,10 @@ int tracee_prune(struct tracee_set *set, struct tracee_event *ret_event)
 	for (size_t i = 0; i < set->tracees.n; i++) {
 		struct tracee *tracee = &set->tracees.items[i];
 
-		if (tracee->stopped || tgkill(set->pid, tracee->tid, 0) == 0 || errno != ESRCH)
+		if (tracee->stopped || tgkill(tracee->pid, tracee->tid, 0) == 0 || errno != ESRCH)
 			continue;
 		*ret_event = (struct tracee_event){
-			.kind = TRACEE_LOST, .tid = tracee->tid, .slot = tracee->slot};
+			.kind = TRACEE_LOST, .pid = tracee->pid, .tid = tracee->tid};
 		drop(set, tracee);
 		return 1;
 	}

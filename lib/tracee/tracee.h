@@ -17,8 +17,8 @@
 
 struct tracee_set;
 
-/** Makes an empty set for one process. Returns 0 or -ENOMEM, or what timer_create(2) returned. */
-int tracee_set_new(pid_t pid, struct tracee_set **ret_set);
+/** Makes an empty set. Returns 0 or -ENOMEM, or what timer_create(2) returned. */
+int tracee_set_new(struct tracee_set **ret_set);
 
 /** Releases every thread that is still stopped or about to stop, then the set. */
 struct tracee_set *tracee_set_free(struct tracee_set *set);
@@ -31,12 +31,12 @@ enum tracee_result {
 };
 
 /**
- * Seizes a thread of the process and asks it to stop.
+ * Seizes a thread and asks it to stop.
  *
- * @param slot	the caller's number for it, handed back with the event
+ * @param pid	the process it belongs to
  * @return an enum tracee_result, or -ENOMEM
  */
-int tracee_stop(struct tracee_set *set, pid_t tid, uint32_t slot);
+int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid);
 
 /** How many threads are asked to stop or stopped. */
 unsigned tracee_held(const struct tracee_set *set);
@@ -50,10 +50,10 @@ enum tracee_event_kind {
 
 struct tracee_event {
 	enum tracee_event_kind kind;
-	pid_t tid;
-	uint32_t slot;
+	pid_t pid, tid;    /* pid: as given to tracee_stop() */
 	int status;        /* CHILD_ENDED: as of wait(2) */
-	uint64_t asked_ns; /* STOPPED: when the stop was asked for, CLOCK_MONOTONIC */
+	uint64_t asked_ns; /* STOPPED: when the stop was asked for, CLOCK_MONOTONIC … */
+	uint64_t seen_ns;  /* … and when we learned of it */
 };
 
 /**

@@ -8,8 +8,7 @@
 #include "tracee/tracee.h"
 
 struct tracee {
-	pid_t tid;
-	uint32_t slot;
+	pid_t pid, tid;
 	uint64_t asked_ns;
 	bool stopped;
 	int signal; /* to deliver at release */
@@ -19,8 +18,8 @@ struct tracee {
 #define TRACEE_TAKEN_MAX 256
 
 struct tracee_set {
-	pid_t pid, child, owner; /* owner: our thread id */
-	bool child_held;         /* stopped behind its execve */
+	pid_t child, owner; /* owner: our thread id */
+	bool child_held;    /* stopped behind its execve */
 	VEC(struct tracee) tracees;
 	timer_t timer;
 	struct {

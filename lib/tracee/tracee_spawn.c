@@ -97,7 +97,7 @@ int tracee_spawn(struct tracee_set *set, char *const argv[], pid_t *ret_pid)
 	}
 	if (r < 0)
 		return err_trace(r);
-	set->pid = set->child = pid;
+	set->child = pid;
 	set->child_held = true;
 	*ret_pid = pid;
 	return 0;

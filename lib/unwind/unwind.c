@@ -61,6 +61,14 @@ const struct unwind_stats *unwinder_stats(const struct unwinder *unwinder)
 	return &unwinder->stats;
 }
 
+void unwind_stats_add(struct unwind_stats *sum, const struct unwind_stats *stats)
+{
+	sum->frames += stats->frames;
+	sum->fp_frames += stats->fp_frames;
+	sum->rules += stats->rules;
+	sum->slow_steps += stats->slow_steps;
+}
+
 static void add_rule(struct unwinder *u, uint64_t pc, struct unwind_rule *rule)
 {
 	const struct module_mapping *mapping = module_map_find(u->map, pc);

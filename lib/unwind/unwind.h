@@ -26,6 +26,9 @@ struct unwind_stats {
 	uint64_t slow_steps; /* steps that evaluated DWARF expressions */
 };
 
+/** Adds counters to others. */
+void unwind_stats_add(struct unwind_stats *sum, const struct unwind_stats *stats);
+
 /** Makes an unwinder; map and arch are borrowed. Returns 0 or -ENOMEM. */
 int unwinder_new(struct module_map *map, const struct arch *arch, struct unwinder **ret_unwinder);
 struct unwinder *unwinder_free(struct unwinder *unwinder);

@@ -32,11 +32,11 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	(void)setpriority(PRIO_PROCESS, 0, -20);
-	if (tracee_set_new((pid_t)pid, &set) < 0)
+	if (tracee_set_new(&set) < 0)
 		return 2;
 	for (uint64_t i = 0; i < stops; i++) {
 		usleep(2000);
-		if (tracee_stop(set, (pid_t)pid, 0) != TRACEE_OK ||
+		if (tracee_stop(set, (pid_t)pid, (pid_t)pid) != TRACEE_OK ||
 		    !tracee_poll(set, NSEC_PER_SEC, &event) || event.kind != TRACEE_STOPPED)
 			return 2;
 		tracee_release(set, event.tid);

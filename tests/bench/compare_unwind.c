@@ -83,7 +83,7 @@ static Dwfl *open_dwfl(pid_t pid)
 	return dwfl;
 }
 
-static void take_snapshot(const struct process *process, const struct tracee_set *set, pid_t tid,
+static void take_snapshot(struct process *process, const struct tracee_set *set, pid_t tid,
 			  struct snapshot *snapshot)
 {
 	const struct arch *arch = arch_native();
@@ -198,7 +198,7 @@ static void report(const struct judge *judge, uint64_t stops)
 	putchar('\n');
 }
 
-static pid_t choose(const struct process *process)
+static pid_t choose(struct process *process)
 {
 	struct process_tasks tasks = {};
 	pid_t tid = 0;
@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	if (!snapshot || process_open(pid, &process) < 0 || tracee_set_new(pid, &set) < 0 ||
+	if (!snapshot || process_open(pid, &process) < 0 || tracee_set_new(&set) < 0 ||
 	    module_map_new(process, &map) < 0 || module_map_refresh(map) < 0 ||
 	    unwinder_new(map, arch_native(), &unwinder) < 0 || tracee_unwinder_new(&unw) < 0) {
 		fprintf(stderr, "compare_unwind: cannot open process %d\n", pid);
@@ -245,7 +245,7 @@ int main(int argc, char **argv)
 
 		/* Between stops it runs for a random while, so that no two are alike. */
 		usleep((useconds_t)(random() % 2000));
-		if (!tid || tracee_stop(set, tid, 0) != TRACEE_OK)
+		if (!tid || tracee_stop(set, pid, tid) != TRACEE_OK)
 			continue;
 		if (!tracee_poll(set, NSEC_PER_SEC, &event))
 			break;

@@ -20,10 +20,15 @@ class Usage(Case):
         for rate in "0", "100000", "-1", "x", "", "99999999999999999999", "1.5":
             self.refused("-p", "1", "-F", rate, says="from 1 to 10000")
         for time_ in "0", "0s":
-            self.refused("-p", "1", "-d", time_, says="records nothing")
+            self.refused("-p", "1", "-d", time_, says="wants more than 0")
         for time_ in "10", "x", "5y", "-1s":
             self.refused("-p", "1", "-d", time_, says="with a unit")
         self.refused("-p", "1", "-d", "99999999999h", says="too long")
+        for share in "-1", "101", "x", "", "5 %", "nan":
+            self.refused("-p", "1", "--max-overhead", share, says="a percentage from 0 to 100")
+        self.refused("-p", "1", "--max-pause", "0", says="wants more than 0")
+        self.refused("-p", "1", "--tid", "1", "--children", says="threads of one process")
+        self.refused("-p", "1", "--type", "memory", says="known: cpu, wall")
         for pid in "0", "-5", "abc", "99999999999", "":
             self.refused("-p", pid, says="wants a number")
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a sample says beside its stack: of whom it is, and what the thread did. */
+#include <stdio.h>
+
+#include "arch/arch.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "session/consumer_priv.h"
+
+#define MAX_LABELS 8
+
+struct labels {
+	struct profile *profile;
+	struct profile_label items[MAX_LABELS];
+	uint32_t n;
+	int result;
+};
+
+static void add(struct labels *labels, const char *key, const char *text)
+{
+	struct profile_label *label = &labels->items[labels->n];
+
+	if (labels->result < 0)
+		return;
+	labels->result = profile_string(labels->profile, key, &label->key);
+	if (labels->result >= 0)
+		labels->result = profile_string(labels->profile, text, &label->text);
+	labels->n++;
+}
+
+static void add_number(struct labels *labels, const char *key, int number)
+{
+	char text[16];
+
+	/* As a text: a number without a unit would be summed up as an amount. */
+	snprintf(text, sizeof(text), "%d", number);
+	add(labels, key, text);
+}
+
+static bool on_cpu(const struct snapshot *snapshot)
+{
+	return snapshot->state == SNAPSHOT_RUNNING || snapshot->state == SNAPSHOT_RUNNABLE;
+}
+
+static const char *state_name(uint32_t state)
+{
+	switch ((enum snapshot_state)state) {
+	case SNAPSHOT_RUNNING:
+		return "running";
+	case SNAPSHOT_RUNNABLE:
+		return "runnable";
+	case SNAPSHOT_SLEEPING:
+		return "sleeping";
+	case SNAPSHOT_DISK:
+		return "disk";
+	case SNAPSHOT_STOPPED:
+		return "stopped";
+	}
+	return "unknown";
+}
+
+int consumer_labels(struct consumer *c, const struct consumer_image *image,
+		    const struct snapshot *snapshot, uint32_t *ret_labels)
+{
+	struct labels labels = {.profile = c->profile};
+	/* Who is blocked outside a system call waits in a page fault. */
+	bool kernel = snapshot->syscall >= 0 || !on_cpu(snapshot);
+
+	if (snapshot->tid) {
+		add(&labels, "thread", snapshot->name);
+		add_number(&labels, "tid", snapshot->tid);
+	}
+	if (c->options.children && snapshot->kind != SNAPSHOT_NEVER_MET) {
+		add(&labels, "process", image->name);
+		add_number(&labels, "pid", image->pid);
+	}
+	if (snapshot->count) {
+		add(&labels, "mode", kernel ? "kernel" : "user");
+		if (c->options.type == SAMPLER_WALL) {
+			add(&labels, "state", state_name(snapshot->state));
+			if (snapshot->syscall >= 0)
+				add(&labels, "syscall",
+				    arch_syscall_name(arch_native(), snapshot->syscall));
+		}
+	}
+	if (labels.result < 0)
+		return err_trace(labels.result);
+	return profile_labels_intern(c->profile, labels.items, labels.n, ret_labels);
+}

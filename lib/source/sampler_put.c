@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records for the consumer. */
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "source/sampler_priv.h"
+
+/* A snapshot that the consumer is woken for: the sooner its depth is known, the less is copied next
+ * time. */
+#define WAKE_SIZE (64 * 1024)
+
+struct snapshot *sampler_reserve(struct sampler *s, struct sampler_target *target,
+				 enum snapshot_kind kind, const struct sampler_thread *thread,
+				 size_t extra)
+{
+	struct snapshot *snapshot = ring_reserve(s->ring, sizeof(*snapshot) + extra);
+
+	if (!snapshot) {
+		s->stats.dropped++;
+		return NULL;
+	}
+	memset(snapshot, 0, sizeof(*snapshot));
+	snapshot->kind = kind;
+	snapshot->generation = target->generation;
+	snapshot->pid = target->pid;
+	snapshot->syscall = -1;
+	snapshot->time_ns = clock_now_ns();
+	if (thread) {
+		snapshot->tid = thread->tid;
+		snapshot->slot = thread->slot;
+		memcpy(snapshot->name, thread->name, sizeof(snapshot->name));
+	}
+	return snapshot;
+}
+
+void sampler_put(struct sampler *s, struct snapshot *snapshot)
+{
+	/* A child may be gone before the consumer has looked at what it has mapped. */
+	bool wake = snapshot->n_bytes > WAKE_SIZE || snapshot->kind == SNAPSHOT_IMAGE ||
+		    snapshot->pid != s->options.pid;
+
+	s->stats.samples += snapshot->count;
+	atomic_store_explicit(&s->shared->samples, s->stats.samples, memory_order_relaxed);
+	ring_commit(s->ring, snapshot_size(snapshot));
+	if (wake)
+		(void)eventfd_write(s->options.wake_fd, 1);
+}
+
+void sampler_put_pseudo(struct sampler *s, struct sampler_target *target, enum snapshot_kind kind,
+			const struct sampler_thread *thread, uint64_t cpu_ns)
+{
+	struct snapshot *snapshot = sampler_reserve(s, target, kind, thread, 0);
+
+	if (!snapshot)
+		return;
+	snapshot->cpu_ns = cpu_ns;
+	sampler_put(s, snapshot);
+}
+
+void sampler_put_image(struct sampler *s, struct sampler_target *target, enum snapshot_kind kind)
+{
+	struct snapshot *snapshot = sampler_reserve(s, target, kind, NULL, 0);
+	struct process_stat stat;
+
+	if (!snapshot)
+		return;
+	if (process_stat_read(target->process, &stat) == 0)
+		memcpy(snapshot->name, stat.name, sizeof(snapshot->name));
+	target->announced = kind == SNAPSHOT_IMAGE;
+	sampler_put(s, snapshot);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One process of those being sampled: its image, its clock, its end.
+ *
+ * The first target is the one that was asked for; the others are its children, found while it runs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "source/sampler_priv.h"
+
+static int open_image(struct sampler *s, struct sampler_target *target)
+{
+	int fd = process_memory_open(target->process);
+
+	if (fd < 0)
+		return fd;
+	if (target->mem_fd >= 0)
+		close(target->mem_fd);
+	target->mem_fd = fd;
+	target->generation = s->next_generation++;
+	target->announced = false;
+	target->maps_stale = true;
+	if (s->options.engine != SAMPLER_LIBUNWIND)
+		return 0;
+	/* libunwind's caches are of one image. */
+	target->unwinder = tracee_unwinder_free(target->unwinder);
+	return tracee_unwinder_new(&target->unwinder);
+}
+
+static int open_target(struct sampler *s, struct sampler_target *target, bool first)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = target};
+	int r = process_open(target->pid, &target->process);
+
+	if (r < 0)
+		return r;
+	target->task_fd =
+		openat(process_dirfd(target->process), "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (target->task_fd < 0)
+		return err_errno();
+	r = open_image(s, target);
+	if (r >= 0)
+		r = process_cpu_time(target->process, &target->cpu_ns);
+	if (r < 0)
+		return r;
+	/* All that a process born during the recording has used belongs to it. */
+	if (first) {
+		target->cpu_start_ns = target->cpu_ns;
+		sampler_target_reaped(target);
+		s->reaped_start_ns += target->children_ns;
+	}
+	if (epoll_ctl(s->ended_fd, EPOLL_CTL_ADD, process_pidfd(target->process), &event) < 0)
+		return err_errno();
+	return 0;
+}
+
+int sampler_target_add(struct sampler *s, pid_t pid, bool first)
+{
+	struct sampler_target *target = calloc(1, sizeof(*target)), **slot;
+	int r;
+
+	if (!target)
+		return err_trace(-ENOMEM);
+	target->pid = pid;
+	target->mem_fd = target->task_fd = -1;
+	target->opened_at = clock_now_ns();
+	r = vec_reserve(&s->targets, s->targets.n + 1);
+	if (r >= 0)
+		r = open_target(s, target, first);
+	if (r < 0) {
+		sampler_target_free(s, target);
+		return r;
+	}
+	slot = vec_push(&s->targets);
+	*slot = target;
+	return 0;
+}
+
+struct sampler_target *sampler_target_free(struct sampler *s, struct sampler_target *target)
+{
+	if (!target)
+		return NULL;
+	tracee_unwinder_free(target->unwinder);
+	sampler_threads_deinit(s, target);
+	process_maps_deinit(&target->maps);
+	/* Closing the pidfd takes it out of ended_fd. */
+	process_close(target->process);
+	if (target->mem_fd >= 0)
+		close(target->mem_fd);
+	if (target->task_fd >= 0)
+		close(target->task_fd);
+	free(target);
+	return NULL;
+}
+
+struct sampler_target *sampler_target_find(struct sampler *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->targets.n; i++) {
+		if (s->targets.items[i]->pid == pid)
+			return s->targets.items[i];
+	}
+	return NULL;
+}
+
+/* The descriptor of /proc/PID/mem belongs to the memory it was opened on. Once the last thread has
+ * left that memory by execve, reads give 0 (fs/proc/base.c mem_rw); before, address 0 gives EIO. */
+bool sampler_image_is_gone(const struct sampler_target *target)
+{
+	char byte;
+
+	return pread(target->mem_fd, &byte, 1, 0) == 0;
+}
+
+static void on_exec(struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
+	if (open_image(s, target) < 0)
+		return; /* it has ended: the pidfd tells */
+	s->stats.execs++;
+	sampler_threads_exec(s, target, now);
+}
+
+int sampler_target_look(struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	int r;
+
+	if (sampler_image_is_gone(target))
+		on_exec(s, target, now);
+	if (!target->announced)
+		sampler_put_image(s, target, SNAPSHOT_IMAGE);
+	r = sampler_threads_look(s, target, now);
+	if (r < 0)
+		return r;
+	r = sampler_threads_refresh(s, target, now, false);
+	if (r < 0)
+		return r;
+	sampler_maps_refresh(target, now);
+	return 0;
+}
+
+void sampler_target_reaped(struct sampler_target *target)
+{
+	struct process_stat stat;
+
+	if (process_stat_read(target->process, &stat) == 0)
+		target->children_ns =
+			(stat.cutime + stat.cstime) * NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+static void settle_thread(struct sampler *s, struct sampler_target *target,
+			  struct sampler_thread *thread)
+{
+	uint64_t rest = thread->run_ns - thread->charged_ns;
+	int ignored;
+
+	if (!rest)
+		return;
+	if (!thread->name[0])
+		sampler_thread_state(s, target, thread, &ignored);
+	sampler_put_pseudo(s, target, SNAPSHOT_NOT_SEEN, thread, rest);
+	target->not_seen_ns += rest;
+}
+
+void sampler_target_settle(struct sampler *s, struct sampler_target *target)
+{
+	bool wall = s->options.type == SAMPLER_WALL;
+	uint64_t now = clock_now_ns(), used, exited;
+
+	if (process_cpu_time(target->process, &used) == 0)
+		target->cpu_ns = used;
+	if (!target->ended)
+		sampler_threads_look_all(s, target, now);
+	for (size_t i = 0; i < target->threads.items.n; i++) {
+		struct sampler_thread *thread = &target->threads.items.items[i];
+
+		if (wall)
+			sampler_wall_settle(s, target, thread, now);
+		else if (!target->ended)
+			settle_thread(s, target, thread);
+	}
+	used = target->cpu_ns - target->cpu_start_ns;
+	exited = used - MIN(used, target->sampled_ns + target->not_seen_ns);
+	if (s->options.n_tids) {
+		used = target->sampled_ns + target->not_seen_ns;
+	} else if (exited && !wall) {
+		sampler_put_pseudo(s, target, SNAPSHOT_EXITED, NULL, exited);
+		s->stats.exited_ns += exited;
+	}
+	s->stats.cpu_ns += used;
+	s->stats.sampled_ns += target->sampled_ns;
+	s->stats.not_seen_ns += target->not_seen_ns;
+	if (target->ended && target != s->targets.items[0])
+		s->children_settled_ns += used;
+	sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread: what it used, what it does.
+ *
+ * schedstat is se.sum_exec_runtime and the number of times it was put on a CPU (fs/proc/base.c,
+ * Linux 6.18); a running thread's time is brought up to date at each scheduler tick.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "source/sampler_priv.h"
+
+/* A thread that moved within this time is looked at on every tick. */
+#define BUSY_FOR NSEC_PER_SEC
+
+void sampler_thread_close(struct sampler *s, struct sampler_thread *thread)
+{
+	if (thread->sched_fd >= 0) {
+		close(thread->sched_fd);
+		s->open_fds--;
+	}
+	if (thread->stat_fd >= 0) {
+		close(thread->stat_fd);
+		s->open_fds--;
+	}
+	thread->sched_fd = thread->stat_fd = -1;
+}
+
+/* Reads task/TID/NAME, through *fd when it is open. Leaves it open when keep. */
+static ssize_t read_task_file(struct sampler *s, struct sampler_target *target, pid_t tid,
+			      const char *name, int *fd, bool keep, char *text, size_t size)
+{
+	char path[64];
+	ssize_t n;
+
+	if (*fd < 0) {
+		snprintf(path, sizeof(path), "task/%d/%s", tid, name);
+		*fd = openat(process_dirfd(target->process), path, O_RDONLY | O_CLOEXEC);
+		if (*fd < 0)
+			return -1;
+		s->open_fds++;
+	}
+	n = pread(*fd, text, size - 1, 0);
+	if (n >= 0)
+		text[n] = '\0';
+	if (!keep || n < 0) {
+		close(*fd);
+		*fd = -1;
+		s->open_fds--;
+	}
+	return n;
+}
+
+bool sampler_thread_is_busy(const struct sampler_thread *thread, uint64_t now)
+{
+	return thread->moved_at && thread->moved_at + BUSY_FOR > now;
+}
+
+bool sampler_thread_look(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread, uint64_t now)
+{
+	unsigned long long run, wait, slices;
+	bool keep = sampler_thread_is_busy(thread, now) && s->open_fds < s->max_fds;
+	char text[128];
+
+	if (read_task_file(s, target, thread->tid, "schedstat", &thread->sched_fd, keep, text,
+			   sizeof(text)) <= 0)
+		return false;
+	if (sscanf(text, "%llu %llu %llu", &run, &wait, &slices) != 3)
+		return false;
+	if (run != thread->run_ns || slices != thread->slices)
+		thread->moved_at = now;
+	if (slices != thread->slices)
+		thread->arrived_at = now;
+	target->threads.known_ns += run - thread->run_ns;
+	thread->run_ns = run;
+	thread->slices = slices;
+	return true;
+}
+
+char sampler_thread_state(struct sampler *s, struct sampler_target *target,
+			  struct sampler_thread *thread, int *ret_cpu)
+{
+	bool keep = thread->sched_fd >= 0 && s->open_fds < s->max_fds;
+	struct process_stat stat;
+	char text[1024];
+
+	if (read_task_file(s, target, thread->tid, "stat", &thread->stat_fd, keep, text,
+			   sizeof(text)) <= 0)
+		return 0;
+	if (process_stat_parse(text, &stat) < 0)
+		return 0;
+	memcpy(thread->name, stat.name, sizeof(thread->name));
+	*ret_cpu = stat.processor;
+	return stat.state;
+}
+
+void sampler_thread_count_stops(struct sampler *s, const struct sampler_target *target,
+				const struct sampler_thread *thread)
+{
+	struct sampler_stats *stats = &s->stats;
+	uint32_t at = stats->n_busiest;
+
+	if (!thread->stops)
+		return;
+	stats->threads_stopped++;
+	while (at > 0 && stats->busiest[at - 1].stops < thread->stops)
+		at--;
+	if (at == SAMPLER_BUSIEST)
+		return;
+	if (stats->n_busiest < SAMPLER_BUSIEST)
+		stats->n_busiest++;
+	memmove(stats->busiest + at + 1, stats->busiest + at,
+		(stats->n_busiest - 1 - at) * sizeof(stats->busiest[0]));
+	stats->busiest[at] = (struct sampler_busy){
+		.pid = target->pid, .tid = thread->tid, .stops = thread->stops};
+	memcpy(stats->busiest[at].name, thread->name, sizeof(thread->name));
+}

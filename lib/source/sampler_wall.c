@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Elapsed time: every thread at every tick, blocked ones without a stop.
+ *
+ * A thread that was blocked at the last look and whose schedstat has not moved since was not on a
+ * CPU in between: it is in the same wait, its stack is the same, and nothing of it is read again;
+ * the ticks are counted and charged when it moves. A thread that is newly blocked is read as a
+ * seqlock is: schedstat, /proc/…/syscall (for pc and sp), stack, schedstat. If the last is like the
+ * first, what lies between belongs together.
+ *
+ * A runnable thread has its stack read only when it is stopped, which is not at every tick. What it
+ * is owed meanwhile is charged to its next stop, or else running would count for less than waiting.
+ */
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "source/sampler_priv.h"
+
+/* Blocked threads read in one tick: 10,000 at once would take as long as ten ticks. */
+#define MAX_READS 512
+#define READ_TRIES 2
+
+static bool has_moved(const struct sampler_thread *thread)
+{
+	return thread->run_ns != thread->wait.run_ns || thread->slices != thread->wait.slices;
+}
+
+static void put_again(struct sampler *s, struct sampler_target *target,
+		      const struct sampler_thread *thread, enum snapshot_state state,
+		      uint32_t ticks, uint64_t ns)
+{
+	struct snapshot *snapshot = sampler_reserve(s, target, SNAPSHOT_AGAIN, thread, 0);
+
+	if (!snapshot)
+		return;
+	snapshot->state = state;
+	snapshot->syscall = thread->wait.syscall;
+	snapshot->count = ticks;
+	snapshot->wall_ns = ns;
+	sampler_put(s, snapshot);
+}
+
+/* The wait is over: it lasted at least until the tick before. */
+static void end_wait(struct sampler *s, struct sampler_target *target,
+		     struct sampler_thread *thread, uint64_t until)
+{
+	struct sampler_wait *wait = &thread->wait;
+
+	if (until > wait->charged_at) {
+		put_again(s, target, thread, wait->state, wait->ticks, until - wait->charged_at);
+		wait->charged_at = until;
+	}
+	wait->ticks = 0;
+	wait->known = false;
+}
+
+/* restart_syscall(2) continues a call that a stop had interrupted: it is that call. */
+static int32_t resolve_call(const struct sampler *s, struct sampler_thread *thread, int64_t nr)
+{
+	if (nr < 0)
+		return -1;
+	if ((uint64_t)nr != s->arch->restart_syscall)
+		thread->wait.last_call = (int32_t)nr;
+	else if (thread->wait.last_call)
+		return thread->wait.last_call;
+	return (int32_t)nr;
+}
+
+/* Reads registers and stack; NULL when it runs, is gone, or there is no room. */
+static struct snapshot *copy_blocked(struct sampler *s, struct sampler_target *target,
+				     struct sampler_thread *thread)
+{
+	uint64_t start, end = 0, from = 0;
+	struct process_syscall call;
+	struct snapshot *snapshot;
+	size_t wanted = 0;
+	ssize_t n;
+
+	if (process_syscall_read(target->process, thread->tid, &call) != 0)
+		return NULL;
+	if (sampler_stack_bounds(target, call.sp, &start, &end)) {
+		from = MAX(call.sp - s->arch->red_zone, start);
+		wanted = sampler_stack_wanted(s, thread->slot, from, end);
+	} else {
+		s->stats.no_stack++;
+		target->maps_stale = true;
+	}
+	snapshot = sampler_reserve(s, target, SNAPSHOT_STACK, thread, wanted);
+	if (!snapshot)
+		return NULL;
+	arch_reg_set(&snapshot->regs, s->arch->pc, call.pc);
+	arch_reg_set(&snapshot->regs, s->arch->sp, call.sp);
+	snapshot->syscall = resolve_call(s, thread, call.nr);
+	snapshot->stack_addr = from;
+	snapshot->stack_end = end;
+	n = process_read(target->process, from, snapshot->bytes, wanted);
+	snapshot->n_bytes = n > 0 ? (uint32_t)n : 0;
+	return snapshot;
+}
+
+/* True when the thread was blocked the whole time, and its stack is published. */
+static bool read_blocked(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread, enum snapshot_state state, uint64_t now)
+{
+	struct sampler_wait *wait = &thread->wait;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		struct snapshot *snapshot;
+
+		if (!sampler_thread_look(s, target, thread, now))
+			return false;
+		wait->run_ns = thread->run_ns;
+		wait->slices = thread->slices;
+		snapshot = copy_blocked(s, target, thread);
+		if (!snapshot || !sampler_thread_look(s, target, thread, now))
+			return false;
+		if (has_moved(thread)) {
+			s->stats.torn++;
+			continue;
+		}
+		s->stats.reads++;
+		wait->known = true;
+		wait->state = state;
+		wait->syscall = snapshot->syscall;
+		snapshot->state = state;
+		snapshot->count = 1;
+		snapshot->wall_ns = now - wait->charged_at;
+		wait->charged_at = now;
+		sampler_put(s, snapshot);
+		return true;
+	}
+	return false;
+}
+
+void sampler_wall_owe(struct sampler_thread *thread, uint64_t now)
+{
+	struct sampler_wait *wait = &thread->wait;
+
+	wait->owed_last_ns = now - wait->charged_at;
+	wait->owed[SNAPSHOT_RUNNABLE].ns += wait->owed_last_ns;
+	wait->owed[SNAPSHOT_RUNNABLE].ticks++;
+	wait->charged_at = now;
+}
+
+void sampler_wall_runs(struct sampler_thread *thread)
+{
+	struct sampler_wait *wait = &thread->wait;
+
+	if (!wait->owed[SNAPSHOT_RUNNABLE].ticks)
+		return;
+	wait->owed[SNAPSHOT_RUNNABLE].ns -= wait->owed_last_ns;
+	wait->owed[SNAPSHOT_RUNNABLE].ticks--;
+	wait->owed[SNAPSHOT_RUNNING].ns += wait->owed_last_ns;
+	wait->owed[SNAPSHOT_RUNNING].ticks++;
+	wait->owed_last_ns = 0;
+}
+
+static enum snapshot_state state_of(const struct sampler *s, char letter)
+{
+	switch (letter) {
+	case 'R':
+		return SNAPSHOT_RUNNABLE;
+	case 'D':
+		return SNAPSHOT_DISK;
+	case 'T':
+		return SNAPSHOT_STOPPED;
+	case 't':
+		/* Ours, on its way out, or a debugger's. */
+		return tracee_held(s->set) ? SNAPSHOT_RUNNABLE : SNAPSHOT_STOPPED;
+	default:
+		return SNAPSHOT_SLEEPING;
+	}
+}
+
+void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	unsigned reads = 0;
+
+	for (size_t i = 0; i < target->threads.items.n; i++) {
+		struct sampler_thread *thread = &target->threads.items.items[i];
+		enum snapshot_state state;
+		char letter;
+		int cpu;
+
+		if (thread->wait.known && !has_moved(thread)) {
+			thread->wait.ticks++;
+			continue;
+		}
+		if (thread->wait.known)
+			end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.charged_at));
+		if (reads == MAX_READS)
+			continue;
+		letter = sampler_thread_state(s, target, thread, &cpu);
+		if (letter == 0 || letter == 'Z' || letter == 'X')
+			continue;
+		state = state_of(s, letter);
+		if (state != SNAPSHOT_RUNNABLE) {
+			reads++;
+			if (read_blocked(s, target, thread, state, now))
+				continue;
+		}
+		sampler_wall_owe(thread, now);
+	}
+}
+
+bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot)
+{
+	struct sampler_wait *wait = &thread->wait;
+	enum snapshot_state state =
+		wait->owed[SNAPSHOT_RUNNING].ticks ? SNAPSHOT_RUNNING : SNAPSHOT_RUNNABLE;
+
+	if (!wait->owed[state].ticks)
+		return false;
+	if (snapshot->state == SNAPSHOT_RUNNING)
+		snapshot->state = state;
+	snapshot->count = wait->owed[state].ticks;
+	snapshot->wall_ns = wait->owed[state].ns;
+	wait->owed[state].ticks = 0;
+	wait->owed[state].ns = 0;
+	wait->syscall = snapshot->syscall;
+	if (snapshot->syscall > 0)
+		wait->last_call = snapshot->syscall;
+	return true;
+}
+
+void sampler_wall_charge_rest(struct sampler *s, struct sampler_target *target,
+			      struct sampler_thread *thread)
+{
+	struct sampler_owed *owed = &thread->wait.owed[SNAPSHOT_RUNNABLE];
+
+	if (!owed->ticks)
+		return;
+	put_again(s, target, thread, SNAPSHOT_RUNNABLE, owed->ticks, owed->ns);
+	*owed = (struct sampler_owed){};
+}
+
+void sampler_wall_settle(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread, uint64_t now)
+{
+	struct sampler_wait *wait = &thread->wait;
+	struct snapshot *snapshot;
+	uint64_t rest;
+
+	if (wait->known)
+		end_wait(s, target, thread, now);
+	rest = wait->owed[SNAPSHOT_RUNNING].ns + wait->owed[SNAPSHOT_RUNNABLE].ns + now -
+	       wait->charged_at;
+	wait->charged_at = now;
+	wait->owed[SNAPSHOT_RUNNING] = wait->owed[SNAPSHOT_RUNNABLE] = (struct sampler_owed){};
+	snapshot = rest ? sampler_reserve(s, target, SNAPSHOT_NOT_SEEN, thread, 0) : NULL;
+	if (!snapshot)
+		return;
+	snapshot->wall_ns = rest;
+	sampler_put(s, snapshot);
+}
