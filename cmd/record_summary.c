@@ -65,7 +65,7 @@ static double percent(uint64_t part, uint64_t whole)
 static void print_stacks(const char *name, const uint64_t *traces)
 {
 	uint64_t complete = traces[TRACE_ROOT];
-	uint64_t cut = traces[TRACE_CUT] + traces[TRACE_DEPTH];
+	uint64_t cut = traces[TRACE_CUT] + traces[TRACE_DEPTH] + traces[TRACE_NO_REGISTER];
 	uint64_t broken = traces[TRACE_NO_CFI] + traces[TRACE_BAD_MEMORY] + traces[TRACE_LOOP];
 	uint64_t all = complete + cut + broken;
 

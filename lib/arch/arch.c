@@ -14,6 +14,22 @@ bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, ui
 	return arch->plt_slot(code, size, svma, ret_slot);
 }
 
+bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size, uint64_t *ret_bytes)
+{
+	return arch->frame_size(code, size, ret_bytes);
+}
+
+bool arch_call_before(const struct arch *arch, const uint8_t *end, size_t size, uint64_t pc,
+		      uint64_t *ret_target)
+{
+	return arch->call_before(end, size, pc, ret_target);
+}
+
+int64_t arch_syscall_before(const struct arch *arch, const uint8_t *end, size_t size)
+{
+	return arch->syscall_before(end, size);
+}
+
 const char *arch_syscall_name(const struct arch *arch, int nr)
 {
 	if (nr < 0 || (unsigned)nr >= arch->n_syscalls || !arch->syscalls[nr])

@@ -45,6 +45,9 @@ struct arch_transfer {
 struct arch {
 	const char *name;
 	bool (*plt_slot)(const uint8_t *code, size_t size, uint64_t svma, uint64_t *ret_slot);
+	bool (*frame_size)(const uint8_t *code, size_t size, uint64_t *ret_bytes);
+	bool (*call_before)(const uint8_t *end, size_t size, uint64_t pc, uint64_t *ret_target);
+	int64_t (*syscall_before)(const uint8_t *end, size_t size);
 	unsigned n_regs, pc, sp, fp;
 	unsigned n_saved; /* registers a callee preserves, beside sp */
 	const uint8_t *saved;
@@ -92,6 +95,28 @@ void arch_regs_load(const struct arch *arch, const void *user, struct arch_regs 
  */
 bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, uint64_t svma,
 		   uint64_t *ret_slot);
+
+/**
+ * How much a function takes off sp in its prologue after it has set the frame pointer.
+ *
+ * @param code, size	its bytes from there on, up to the pc of interest
+ * @return false when sp depends on more than constants (alignment, alloca(3))
+ */
+bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size,
+		     uint64_t *ret_bytes);
+
+/**
+ * Is there a call right before a return address?
+ *
+ * @param end, size	size readable bytes that end where the return address points
+ * @param pc		the return address
+ * @param ret_target	what is called, as an address of the kind of pc; 0 for an indirect call
+ */
+bool arch_call_before(const struct arch *arch, const uint8_t *end, size_t size, uint64_t pc,
+		      uint64_t *ret_target);
+
+/** The number of the system call whose instructions end here, -1 when there is none. */
+int64_t arch_syscall_before(const struct arch *arch, const uint8_t *end, size_t size);
 
 /** Name of a system call, or "syscall" for a number without one. */
 const char *arch_syscall_name(const struct arch *arch, int nr);

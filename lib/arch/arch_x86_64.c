@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/user.h>
 
-#include "arch/arch.h"
+#include "arch/arch_priv.h"
 #include "base/cleanup.h"
 
 static const char *const syscalls[] = {
@@ -71,6 +71,9 @@ static bool plt_slot(const uint8_t *code, size_t size, uint64_t svma, uint64_t *
 static const struct arch x86_64 = {
 	.name = "x86_64",
 	.plt_slot = plt_slot,
+	.frame_size = arch_x86_64_frame_size,
+	.call_before = arch_x86_64_call_before,
+	.syscall_before = arch_x86_64_syscall_before,
 	.n_regs = ARRAY_SIZE(user_offset),
 	.pc = 16,
 	.sp = 7,

@@ -14,6 +14,8 @@ const char *trace_end_name(enum trace_end end)
 		return "no-cfi";
 	case TRACE_BAD_MEMORY:
 		return "bad-memory";
+	case TRACE_NO_REGISTER:
+		return "no-register";
 	case TRACE_LOOP:
 		return "loop";
 	case TRACE_ENDS:

@@ -11,13 +11,14 @@
 #define TRACE_MAX_FRAMES 16384
 
 enum trace_end {
-	TRACE_ROOT,       /* the CFI says that nothing called this frame: complete */
-	TRACE_DEPTH,      /* TRACE_MAX_FRAMES reached */
-	TRACE_CUT,        /* the caller's frame lies beyond the stack bytes that were copied */
-	TRACE_NO_CFI,     /* no unwind rule for a pc, and no frame pointer that holds */
-	TRACE_BAD_MEMORY, /* a rule needs memory or a register that is not there */
-	TRACE_LOOP,       /* the stack pointer did not move up */
-	TRACE_ENDS,       /* not an end: how many there are */
+	TRACE_ROOT,        /* the CFI says that nothing called this frame: complete */
+	TRACE_DEPTH,       /* TRACE_MAX_FRAMES reached */
+	TRACE_CUT,         /* the caller's frame lies beyond the stack bytes that were copied */
+	TRACE_NO_CFI,      /* no unwind rule for a pc, and no frame pointer that holds */
+	TRACE_BAD_MEMORY,  /* a rule needs memory or a register that is not there */
+	TRACE_NO_REGISTER, /* a rule needs a register that is not known without a stop */
+	TRACE_LOOP,        /* the stack pointer did not move up */
+	TRACE_ENDS,        /* not an end: how many there are */
 };
 
 struct frame {
@@ -41,5 +42,6 @@ static inline uint64_t frame_lookup_pc(const struct frame *frame)
 	return frame->exact ? frame->pc : frame->pc - 1;
 }
 
-/** One word for an end: "root", "depth", "cut", "no-cfi", "bad-memory", "loop". */
+/** One word for an end: "root", "depth", "cut", "no-cfi", "bad-memory", "no-register",
+ * "loop". */
 const char *trace_end_name(enum trace_end end);

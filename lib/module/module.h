@@ -72,6 +72,15 @@ uint64_t module_bias(struct module *module);
 Elf *module_elf(struct module *module);
 
 /**
+ * The file's bytes around a pc, which are those of the code unless it was patched in memory.
+ *
+ * @param ret_before, ret_after	readable bytes before, and from pc on
+ * @return a borrowed pointer to the byte at pc, or NULL when pc is not in the file
+ */
+const uint8_t *module_text(struct module *module, uint64_t pc, size_t *ret_before,
+			   size_t *ret_after);
+
+/**
  * Unwind tables. Both owned by the module; NULL when there are none. Addresses given to
  * dwarf_cfi_addrframe() are pc - *ret_bias.
  */

@@ -264,3 +264,26 @@ const char *module_problem(struct module *module)
 	}
 	return module->problem[0] ? module->problem : NULL;
 }
+
+const uint8_t *module_text(struct module *module, uint64_t pc, size_t *ret_before,
+			   size_t *ret_after)
+{
+	const char *file;
+	size_t size;
+
+	if (!module_ensure_open(module))
+		return NULL;
+	file = elf_rawfile(module->elf, &size);
+	for (size_t i = 0; file && i < module->loads.n; i++) {
+		const GElf_Phdr *load = &module->loads.items[i];
+		uint64_t at = pc - module->bias - load->p_vaddr;
+
+		if (!(load->p_flags & PF_X) || at >= load->p_filesz || load->p_offset > size ||
+		    load->p_filesz > size - load->p_offset)
+			continue;
+		*ret_before = at;
+		*ret_after = load->p_filesz - at;
+		return (const uint8_t *)file + load->p_offset + at;
+	}
+	return NULL;
+}

@@ -89,6 +89,7 @@ static const char *end_mark(enum trace_end end)
 		return NULL;
 	case TRACE_DEPTH:
 	case TRACE_CUT:
+	case TRACE_NO_REGISTER:
 		return "[stack cut]";
 	case TRACE_NO_CFI:
 	case TRACE_BAD_MEMORY:

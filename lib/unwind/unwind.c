@@ -9,6 +9,7 @@
 #include "base/map64.h"
 #include "base/vec.h"
 #include "unwind/unwind_expr.h"
+#include "unwind/unwind_fp.h"
 #include "unwind/unwind_rule.h"
 
 /* Rules kept before all are forgotten: bounds the memory at some 100 MB for endless JIT code. */
@@ -20,6 +21,7 @@ struct unwinder {
 	struct map64 by_pc; /* lookup pc → index into rules */
 	VEC(struct unwind_rule) rules;
 	VEC(struct unwind_slow) slows;
+	struct unwind_fp fp;
 	struct unwind_stats stats;
 };
 
@@ -42,6 +44,7 @@ void unwinder_forget(struct unwinder *unwinder)
 	for (size_t i = 0; i < unwinder->slows.n; i++)
 		free(unwinder->slows.items[i].frame);
 	unwinder->slows.n = 0;
+	unwind_fp_forget(&unwinder->fp);
 }
 
 struct unwinder *unwinder_free(struct unwinder *unwinder)
@@ -50,6 +53,7 @@ struct unwinder *unwinder_free(struct unwinder *unwinder)
 		return NULL;
 	unwinder_forget(unwinder);
 	map64_deinit(&unwinder->by_pc);
+	unwind_fp_deinit(&unwinder->fp);
 	vec_deinit(&unwinder->rules);
 	vec_deinit(&unwinder->slows);
 	free(unwinder);
@@ -67,6 +71,7 @@ void unwind_stats_add(struct unwind_stats *sum, const struct unwind_stats *stats
 	sum->fp_frames += stats->fp_frames;
 	sum->rules += stats->rules;
 	sum->slow_steps += stats->slow_steps;
+	sum->found_fps += stats->found_fps;
 }
 
 static void add_rule(struct unwinder *u, uint64_t pc, struct unwind_rule *rule)
@@ -119,6 +124,7 @@ enum step {
 	STEP_CUT,
 	STEP_NO_CFI,
 	STEP_BAD_MEMORY,
+	STEP_NO_REGISTER,
 	STEP_LOOP,
 };
 
@@ -126,6 +132,7 @@ struct cursor {
 	const struct snapshot *snapshot;
 	struct arch_regs regs;
 	uint64_t top;
+	uint32_t certain; /* frames before the first frame pointer that was found; 0: none was */
 };
 
 static enum step missing(const struct cursor *c, uint64_t addr)
@@ -154,7 +161,7 @@ static enum step step_compact(struct cursor *c, const struct arch *arch,
 	uint32_t got = 0;
 
 	if (!arch_reg_known(&c->regs, rule->cfa_reg))
-		return STEP_BAD_MEMORY;
+		return STEP_NO_REGISTER;
 	cfa = c->regs.values[rule->cfa_reg] + (uint64_t)(int64_t)rule->cfa_offset;
 	if (cfa <= c->regs.values[arch->sp])
 		return STEP_LOOP;
@@ -191,6 +198,8 @@ static enum step from_expr(const struct cursor *c, enum unwind_expr r, uint64_t 
 		return STEP_ROOT;
 	case UNWIND_EXPR_MEMORY:
 		return need ? missing(c, need) : STEP_BAD_MEMORY;
+	case UNWIND_EXPR_REGISTER:
+		return STEP_NO_REGISTER;
 	case UNWIND_EXPR_BAD:
 		break;
 	}
@@ -257,7 +266,25 @@ static enum step step_fp(struct unwinder *u, struct cursor *c)
 	return STEP_OK;
 }
 
-static enum step step(struct unwinder *u, struct cursor *c, struct frame *frame, bool *ret_exact)
+/* The frame pointer of a thread that was not stopped, see unwind_fp.h. */
+static void find_fp(struct unwinder *u, struct cursor *c, const struct unwind_rule *rule,
+		    const struct frame *frame, uint32_t n_frames)
+{
+	unsigned reg = u->arch->fp;
+	uint64_t fp;
+
+	if (rule->cfa_reg != reg || arch_reg_known(&c->regs, reg) ||
+	    !unwind_fp_find(&u->fp, u->map, u->arch, rule, c->snapshot, frame_lookup_pc(frame),
+			    c->regs.values[u->arch->sp], &fp))
+		return;
+	arch_reg_set(&c->regs, reg, fp);
+	if (!c->certain)
+		c->certain = n_frames;
+	u->stats.found_fps++;
+}
+
+static enum step step(struct unwinder *u, struct cursor *c, struct frame *frame, uint32_t n_frames,
+		      bool *ret_exact)
 {
 	struct unwind_rule rule = find_rule(u, frame_lookup_pc(frame));
 
@@ -268,6 +295,7 @@ static enum step step(struct unwinder *u, struct cursor *c, struct frame *frame,
 	*ret_exact = rule.signal;
 	switch ((enum unwind_rule_kind)rule.kind) {
 	case UNWIND_COMPACT:
+		find_fp(u, c, &rule, frame, n_frames);
 		return step_compact(c, u->arch, &rule);
 	case UNWIND_SLOW:
 		u->stats.slow_steps++;
@@ -291,6 +319,8 @@ static enum trace_end end_of(enum step step)
 		return TRACE_NO_CFI;
 	case STEP_BAD_MEMORY:
 		return TRACE_BAD_MEMORY;
+	case STEP_NO_REGISTER:
+		return TRACE_NO_REGISTER;
 	case STEP_LOOP:
 		return TRACE_LOOP;
 	case STEP_OK:
@@ -313,11 +343,17 @@ void unwinder_run(struct unwinder *u, const struct snapshot *snapshot, struct tr
 
 		frame->pc = c.regs.values[u->arch->pc];
 		frame->exact = exact;
-		r = step(u, &c, frame, &exact);
+		r = step(u, &c, frame, ret_trace->n_frames, &exact);
 		if (r != STEP_OK) {
 			ret_trace->end = end_of(r);
 			break;
 		}
+	}
+	/* What was found is believed if it leads to the root. */
+	if (c.certain && ret_trace->end != TRACE_ROOT && ret_trace->end != TRACE_CUT &&
+	    ret_trace->end != TRACE_DEPTH) {
+		ret_trace->n_frames = c.certain;
+		ret_trace->end = TRACE_NO_REGISTER;
 	}
 	u->stats.frames += ret_trace->n_frames;
 	*ret_top = c.top;

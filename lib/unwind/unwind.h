@@ -24,6 +24,7 @@ struct unwind_stats {
 	uint64_t fp_frames;  /* callers found by the frame pointer, for want of CFI */
 	uint64_t rules;      /* rules made by libdw */
 	uint64_t slow_steps; /* steps that evaluated DWARF expressions */
+	uint64_t found_fps;  /* frame pointers found without a stop, see unwind_fp.h */
 };
 
 /** Adds counters to others. */

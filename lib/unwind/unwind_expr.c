@@ -31,7 +31,7 @@ static enum unwind_expr push(struct machine *m, uint64_t value)
 static enum unwind_expr push_register(struct machine *m, uint64_t reg, uint64_t offset)
 {
 	if (reg >= ARCH_MAX_REGS || !arch_reg_known(m->regs, (unsigned)reg))
-		return UNWIND_EXPR_MEMORY;
+		return UNWIND_EXPR_REGISTER;
 	return push(m, m->regs->values[reg] + offset);
 }
 

@@ -11,7 +11,8 @@
 enum unwind_expr {
 	UNWIND_EXPR_OK = 0,
 	UNWIND_EXPR_UNDEFINED = 1, /* the register has no value in the caller */
-	UNWIND_EXPR_MEMORY,        /* memory or a register that is not in the snapshot */
+	UNWIND_EXPR_MEMORY,        /* memory that is not in the snapshot */
+	UNWIND_EXPR_REGISTER,      /* a register that is not known */
 	UNWIND_EXPR_BAD,           /* malformed, or an operation that call-frame rules cannot use */
 };
 

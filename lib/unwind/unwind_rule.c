@@ -120,3 +120,16 @@ void unwind_rule_make(struct module *module, const struct arch *arch, uint64_t p
 	rule.signal = signal;
 	*ret_rule = rule;
 }
+
+bool unwind_rule_row_start(struct module *module, uint64_t pc, uint64_t *ret_start)
+{
+	Dwarf_Addr start;
+	uint64_t bias = 0;
+	Dwarf_Frame *frame = find_frame(module, pc, &bias);
+	bool known = frame && dwarf_frame_info(frame, &start, NULL, NULL) >= 0;
+
+	free(frame);
+	if (known)
+		*ret_start = start + bias;
+	return known;
+}
