@@ -14,9 +14,10 @@ bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, ui
 	return arch->plt_slot(code, size, svma, ret_slot);
 }
 
-bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size, uint64_t *ret_bytes)
+bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size, size_t until,
+		     uint64_t *ret_bytes)
 {
-	return arch->frame_size(code, size, ret_bytes);
+	return arch->frame_size(code, size, until, ret_bytes);
 }
 
 bool arch_call_before(const struct arch *arch, const uint8_t *end, size_t size, uint64_t pc,

@@ -45,7 +45,7 @@ struct arch_transfer {
 struct arch {
 	const char *name;
 	bool (*plt_slot)(const uint8_t *code, size_t size, uint64_t svma, uint64_t *ret_slot);
-	bool (*frame_size)(const uint8_t *code, size_t size, uint64_t *ret_bytes);
+	bool (*frame_size)(const uint8_t *code, size_t size, size_t until, uint64_t *ret_bytes);
 	bool (*call_before)(const uint8_t *end, size_t size, uint64_t pc, uint64_t *ret_target);
 	int64_t (*syscall_before)(const uint8_t *end, size_t size);
 	unsigned n_regs, pc, sp, fp;
@@ -99,10 +99,11 @@ bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, ui
 /**
  * How much a function takes off sp in its prologue after it has set the frame pointer.
  *
- * @param code, size	its bytes from there on, up to the pc of interest
+ * @param code, size	its bytes from there on
+ * @param until		the offset of the pc of interest: no instruction from there on counts
  * @return false when sp depends on more than constants (alignment, alloca(3))
  */
-bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size,
+bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size, size_t until,
 		     uint64_t *ret_bytes);
 
 /**

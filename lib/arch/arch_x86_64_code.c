@@ -85,14 +85,14 @@ static bool ends_prologue(const ZydisDecodedInstruction *instruction)
 	}
 }
 
-bool arch_x86_64_frame_size(const uint8_t *code, size_t size, uint64_t *ret_bytes)
+bool arch_x86_64_frame_size(const uint8_t *code, size_t size, size_t until, uint64_t *ret_bytes)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction instruction;
 	int64_t bytes = 0, down;
 	size_t at = 0;
 
-	for (int i = 0; i < MAX_PROLOGUE && at < size; i++) {
+	for (int i = 0; i < MAX_PROLOGUE && at < until; i++) {
 		if (!decode(code + at, size - at, &instruction, operands))
 			return false;
 		if (ends_prologue(&instruction))

@@ -85,6 +85,9 @@ int process_syscall_parse(const char *text, struct process_syscall *ret_call);
 int process_syscall_read(const struct process *process, pid_t tid,
 			 struct process_syscall *ret_call);
 
+/** Is a thread under seccomp(2), so that not every system call is allowed to it? */
+bool process_thread_is_filtered(const struct process *process, pid_t tid);
+
 /** CPU time of all threads, dead ones included, in nanoseconds: the process CPU clock, which
  * clock_getcpuclockid(3) allows across processes. Running threads may be behind by one scheduler
  * tick. Returns 0 or -ESRCH. */

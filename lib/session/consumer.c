@@ -62,7 +62,7 @@ struct consumer *consumer_free(struct consumer *c)
 	vec_deinit(&c->files);
 	vec_deinit(&c->places);
 	vec_deinit(&c->flags);
-	vec_deinit(&c->last_stacks);
+	vec_deinit(&c->slots);
 	vec_deinit(&c->gaps);
 	free(c);
 	return NULL;
@@ -100,7 +100,7 @@ static const char *end_mark(enum trace_end end)
 	return "[stack broken]";
 }
 
-static int add_trace(struct consumer *c, struct consumer_image *image,
+static int add_trace(struct consumer *c, struct consumer_image *image, int32_t syscall,
 		     const struct snapshot *snapshot, uint32_t *ret_stack)
 {
 	const struct trace *trace = &c->trace;
@@ -120,9 +120,9 @@ static int add_trace(struct consumer *c, struct consumer_image *image,
 		if (r >= 0)
 			r = profile_stack_intern(c->profile, stack, location, &stack);
 	}
-	if (r >= 0 && snapshot->syscall >= 0) {
+	if (r >= 0 && syscall >= 0) {
 		snprintf(name, sizeof(name), "[kernel] %s",
-			 arch_syscall_name(arch_native(), snapshot->syscall));
+			 arch_syscall_name(arch_native(), syscall));
 		r = push_named(c, "[kernel]", &c->kernel_mapping, name, &stack);
 	}
 	if (r < 0)
@@ -181,9 +181,30 @@ static void load_frames(struct consumer *c, const struct snapshot *snapshot)
 		c->trace.frames[i] = (struct frame){pcs[i].pc, pcs[i].exact != 0};
 }
 
+/* The call that restart_syscall(2) continues is the one whose instructions the thread is behind. */
+static int32_t resolve_call(const struct consumer *c, const struct consumer_image *image,
+			    const struct snapshot *snapshot)
+{
+	const struct arch *arch = arch_native();
+	const struct module_mapping *m;
+	size_t before, after;
+	const uint8_t *code;
+	int64_t nr = -1;
+
+	if (snapshot->syscall < 0 || (uint64_t)snapshot->syscall != arch->restart_syscall ||
+	    c->trace.n_frames == 0)
+		return snapshot->syscall;
+	m = module_map_find(image->map, c->trace.frames[0].pc);
+	code = m ? module_text(m->module, c->trace.frames[0].pc, &before, &after) : NULL;
+	if (code)
+		nr = arch_syscall_before(arch, code, before);
+	return nr < 0 ? snapshot->syscall : (int32_t)nr;
+}
+
 static int take_stack(struct consumer *c, struct consumer_image *image,
 		      const struct snapshot *snapshot, uint32_t *ret_stack)
 {
+	struct consumer_slot *slot;
 	int r;
 
 	if (snapshot->kind == SNAPSHOT_STACK) {
@@ -193,15 +214,15 @@ static int take_stack(struct consumer *c, struct consumer_image *image,
 		if (has_unknown_pc(c, image))
 			(void)consumer_image_refresh(image);
 	}
-	r = add_trace(c, image, snapshot, ret_stack);
-	if (r < 0)
-		return r;
-	while (c->last_stacks.n <= snapshot->slot) {
-		if (!vec_push(&c->last_stacks))
+	while (c->slots.n <= snapshot->slot) {
+		if (!vec_push(&c->slots))
 			return -ENOMEM;
 	}
-	c->last_stacks.items[snapshot->slot] = *ret_stack;
-	return 0;
+	slot = &c->slots.items[snapshot->slot];
+	slot->syscall = resolve_call(c, image, snapshot);
+	r = add_trace(c, image, slot->syscall, snapshot, &slot->stack);
+	*ret_stack = slot->stack;
+	return r;
 }
 
 /* The stack of a snapshot; 0 and no error for records that are no samples. */
@@ -216,8 +237,8 @@ static int stack_of(struct consumer *c, struct consumer_image *image,
 	case SNAPSHOT_PCS:
 		return take_stack(c, image, snapshot, ret_stack);
 	case SNAPSHOT_AGAIN:
-		if (snapshot->slot < c->last_stacks.n)
-			*ret_stack = c->last_stacks.items[snapshot->slot];
+		if (snapshot->slot < c->slots.n)
+			*ret_stack = c->slots.items[snapshot->slot].stack;
 		return 0;
 	case SNAPSHOT_EXITED:
 		name = "[exited threads]";
@@ -242,6 +263,7 @@ int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 	int64_t values[PROFILE_MAX_TYPES] = {
 		snapshot->count,
 		(int64_t)(c->options.type == SAMPLER_WALL ? snapshot->wall_ns : snapshot->cpu_ns)};
+	int32_t syscall = snapshot->syscall;
 	struct consumer_image *image;
 	uint32_t stack = 0, labels = 0;
 	int r;
@@ -251,7 +273,9 @@ int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 		r = stack_of(c, image, snapshot, &stack);
 	if (r < 0 || !stack)
 		return err_trace(r);
-	r = consumer_labels(c, image, snapshot, &labels);
+	if (snapshot->count && snapshot->slot < c->slots.n)
+		syscall = c->slots.items[snapshot->slot].syscall;
+	r = consumer_labels(c, image, snapshot, syscall, &labels);
 	if (r >= 0)
 		r = profile_sample_add(c->profile, stack, labels, values);
 	return err_trace(r);

@@ -60,11 +60,11 @@ static const char *state_name(uint32_t state)
 }
 
 int consumer_labels(struct consumer *c, const struct consumer_image *image,
-		    const struct snapshot *snapshot, uint32_t *ret_labels)
+		    const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels)
 {
 	struct labels labels = {.profile = c->profile};
 	/* Who is blocked outside a system call waits in a page fault. */
-	bool kernel = snapshot->syscall >= 0 || !on_cpu(snapshot);
+	bool kernel = syscall >= 0 || !on_cpu(snapshot);
 
 	if (snapshot->tid) {
 		add(&labels, "thread", snapshot->name);
@@ -78,9 +78,8 @@ int consumer_labels(struct consumer *c, const struct consumer_image *image,
 		add(&labels, "mode", kernel ? "kernel" : "user");
 		if (c->options.type == SAMPLER_WALL) {
 			add(&labels, "state", state_name(snapshot->state));
-			if (snapshot->syscall >= 0)
-				add(&labels, "syscall",
-				    arch_syscall_name(arch_native(), snapshot->syscall));
+			if (syscall >= 0)
+				add(&labels, "syscall", arch_syscall_name(arch_native(), syscall));
 		}
 	}
 	if (labels.result < 0)

@@ -55,6 +55,12 @@ struct consumer_flags {
 	bool used, no_functions, no_filenames, no_line_numbers;
 };
 
+/* What a thread was seen in last. */
+struct consumer_slot {
+	uint32_t stack;
+	int32_t syscall;
+};
+
 /* Which mapping of the profile a piece of a file has. */
 struct consumer_shared {
 	uint32_t id, generation, file, build_id;
@@ -71,7 +77,7 @@ struct consumer {
 	VEC(struct consumer_file) files;
 	VEC(struct consumer_place) places;
 	VEC(struct consumer_flags) flags;                        /* by mapping id - 1 */
-	VEC(uint32_t) last_stacks;                               /* by snapshot.slot */
+	VEC(struct consumer_slot) slots;                         /* by snapshot.slot */
 	VEC(struct session_gap) gaps;                            /* path and why are owned */
 	uint32_t kernel_mapping, cprof_mapping, unknown_mapping; /* ids, 0 until needed */
 	uint64_t traces[TRACE_ENDS], read_traces[TRACE_ENDS];
@@ -108,9 +114,10 @@ int consumer_image_mapping(struct consumer *consumer, struct consumer_image *ima
 
 /* --- consumer_label.c --- */
 
-/** The labels of a snapshot. Returns 0 or -ENOMEM. */
+/** The labels of a snapshot whose thread was in that system call, or in none (-1). Returns 0 or
+ * -ENOMEM. */
 int consumer_labels(struct consumer *consumer, const struct consumer_image *image,
-		    const struct snapshot *snapshot, uint32_t *ret_labels);
+		    const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels);
 
 /* --- consumer_symbols.c --- */
 

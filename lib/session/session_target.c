@@ -62,18 +62,18 @@ static bool may_ptrace_anything(void)
 
 /* Opening /proc/PID/mem takes the check that PTRACE_SEIZE will take (PTRACE_MODE_ATTACH,
  * fs/proc/base.c mem_open): user, capabilities, dumpable, Yama and other security modules. */
-static int check_access(const struct process *process, const char *status, int64_t *ret_other)
+static int check_access(struct process *process, const char *status, int64_t *ret_other)
 {
-	_cleanup_close_ int mem = openat(process_dirfd(process), "mem", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int mem = process_memory_open(process);
 	int64_t yama, uid;
 	struct stat st;
 
 	if (mem >= 0)
 		return SESSION_TARGET_OK;
-	*ret_other = errno;
-	if (errno == ENOENT || errno == ESRCH)
+	*ret_other = -mem;
+	if (mem == -ENOENT || mem == -ESRCH)
 		return SESSION_TARGET_GONE;
-	if (errno != EACCES && errno != EPERM)
+	if (mem != -EACCES && mem != -EPERM)
 		return SESSION_TARGET_DENIED;
 	uid = status_number(status, "Uid", 10);
 	if (!may_ptrace_anything()) {

@@ -17,7 +17,6 @@ struct sampler_owed {
 struct sampler_wait {
 	bool known; /* it is blocked, and its stack was read */
 	uint32_t state;
-	int32_t syscall, last_call;
 	uint32_t ticks;          /* since the stack was read, not charged yet */
 	uint64_t run_ns, slices; /* when it was read */
 	uint64_t charged_at;     /* elapsed time is charged, or owed, up to here */
@@ -60,7 +59,7 @@ struct sampler_target {
 	struct process_maps maps; /* for the bounds of stacks */
 	bool maps_stale, announced, ended;
 	uint64_t opened_at, maps_spent_ns; /* of reading maps, in all */
-	int mem_fd; /* of the current image: tells an execve */
+	int mem_fd;                        /* of the current image: tells an execve */
 	int task_fd;
 	struct tracee_unwinder *unwinder; /* SAMPLER_LIBUNWIND only; its caches are of this image */
 	uint32_t generation;

@@ -35,7 +35,6 @@ static void put_again(struct sampler *s, struct sampler_target *target,
 	if (!snapshot)
 		return;
 	snapshot->state = state;
-	snapshot->syscall = thread->wait.syscall;
 	snapshot->count = ticks;
 	snapshot->wall_ns = ns;
 	sampler_put(s, snapshot);
@@ -53,18 +52,6 @@ static void end_wait(struct sampler *s, struct sampler_target *target,
 	}
 	wait->ticks = 0;
 	wait->known = false;
-}
-
-/* restart_syscall(2) continues a call that a stop had interrupted: it is that call. */
-static int32_t resolve_call(const struct sampler *s, struct sampler_thread *thread, int64_t nr)
-{
-	if (nr < 0)
-		return -1;
-	if ((uint64_t)nr != s->arch->restart_syscall)
-		thread->wait.last_call = (int32_t)nr;
-	else if (thread->wait.last_call)
-		return thread->wait.last_call;
-	return (int32_t)nr;
 }
 
 /* Reads registers and stack; NULL when it runs, is gone, or there is no room. */
@@ -91,7 +78,7 @@ static struct snapshot *copy_blocked(struct sampler *s, struct sampler_target *t
 		return NULL;
 	arch_reg_set(&snapshot->regs, s->arch->pc, call.pc);
 	arch_reg_set(&snapshot->regs, s->arch->sp, call.sp);
-	snapshot->syscall = resolve_call(s, thread, call.nr);
+	snapshot->syscall = call.nr < 0 ? -1 : (int32_t)call.nr;
 	snapshot->stack_addr = from;
 	snapshot->stack_end = end;
 	n = process_read(target->process, from, snapshot->bytes, wanted);
@@ -122,7 +109,6 @@ static bool read_blocked(struct sampler *s, struct sampler_target *target,
 		s->stats.reads++;
 		wait->known = true;
 		wait->state = state;
-		wait->syscall = snapshot->syscall;
 		snapshot->state = state;
 		snapshot->count = 1;
 		snapshot->wall_ns = now - wait->charged_at;
@@ -218,9 +204,6 @@ bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapsho
 	snapshot->wall_ns = wait->owed[state].ns;
 	wait->owed[state].ticks = 0;
 	wait->owed[state].ns = 0;
-	wait->syscall = snapshot->syscall;
-	if (snapshot->syscall > 0)
-		wait->last_call = snapshot->syscall;
 	return true;
 }
 

@@ -21,6 +21,7 @@
 
 /* The kernel's own codes, include/linux/errno.h: never seen by user space otherwise. */
 #define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
 
 int tracee_set_new(struct tracee_set **ret_set)
 {
@@ -191,15 +192,21 @@ int tracee_registers(const struct tracee_set *set, pid_t tid, const struct arch 
 	return 0;
 }
 
+bool tracee_needs_restart_syscall(const struct arch *arch, const void *user)
+{
+	return (int64_t)arch_user_word(user, arch->user_syscall) >= 0 &&
+	       (int64_t)arch_user_word(user, arch->user_result) == -ERESTART_RESTARTBLOCK;
+}
+
 enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const struct arch *arch,
-				 const void *user)
+				 const void *user, bool plain)
 {
 	int64_t nr = (int64_t)arch_user_word(user, arch->user_syscall);
 	int64_t result = (int64_t)arch_user_word(user, arch->user_result);
 
-	if (nr < 0 || result != -EINTR)
+	if (nr < 0 || (result != -EINTR && !(plain && result == -ERESTART_RESTARTBLOCK)))
 		return TRACEE_NOT_NEEDED;
-	if (!arch_restart_find(arch, (int)nr))
+	if (result == -EINTR && !arch_restart_find(arch, (int)nr))
 		return TRACEE_LEFT_EINTR;
 	/* PTRACE_POKEUSER writes one register; its offsets are those of the block. */
 	if (ptrace(PTRACE_POKEUSER, tid, (void *)(uintptr_t)arch->user_result,

@@ -87,14 +87,24 @@ enum tracee_repair {
 };
 
 /**
+ * Will the kernel continue the call by restart_syscall(2) (-ERESTART_RESTARTBLOCK)? A thread under
+ * seccomp may not be allowed that one.
+ *
+ * @param user	the block that tracee_registers() read
+ */
+bool tracee_needs_restart_syscall(const struct arch *arch, const void *user);
+
+/**
  * Undoes what the stop did to a system call: where it returned -EINTR and is on the CPU's list, the
  * result becomes -ERESTARTNOHAND, which the kernel turns into a restart, or back into EINTR if a
  * handler runs first (arch/x86/kernel/signal.c arch_do_signal_or_restart, Linux 6.18).
  *
  * @param user	the block that tracee_registers() read
+ * @param plain	also for -ERESTART_RESTARTBLOCK: a time-out then starts anew, but no other system
+ *		call than the thread's own is made
  */
 enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const struct arch *arch,
-				 const void *user);
+				 const void *user, bool plain);
 
 /** Lets a stopped thread go on as if it had not been stopped: a signal that was about to be
  * delivered is, a group-stop stays one. */

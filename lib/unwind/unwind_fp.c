@@ -77,7 +77,7 @@ static bool find_shape(struct module *module, const struct arch *arch, uint64_t 
 		return false;
 	code = module_text(module, ret_shape->established, &before, &after);
 	if (!code || pc < ret_shape->established ||
-	    !arch_frame_size(arch, code, MIN(after, (size_t)(pc - ret_shape->established)), &size))
+	    !arch_frame_size(arch, code, after, (size_t)(pc - ret_shape->established), &size))
 		return false;
 	ret_shape->below += size;
 	return true;

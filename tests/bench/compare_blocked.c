@@ -71,7 +71,7 @@ static bool read_stopped(const struct arch *arch, pid_t tid)
 		if (tracee_registers(set, tid, arch, user) == 0) {
 			arch_regs_load(arch, user, &snapshot->regs);
 			ok = copy_stack(snapshot->regs.values[arch->sp]);
-			(void)tracee_repair(set, tid, arch, user);
+			(void)tracee_repair(set, tid, arch, user, false);
 		}
 		tracee_release(set, tid);
 	}

@@ -169,6 +169,14 @@ class Profile:
                 counts[name] += sample.values[index]
         return counts
 
+    def by_label(self, key, index):
+        """Value per text of a label."""
+        counts = Counter()
+        for sample in self.samples:
+            if key in sample.labels:
+                counts[sample.labels[key]] += sample.values[index]
+        return counts
+
     def complete_share(self):
         """Share of real samples whose stack is not marked as cut or broken."""
         bad = sum(s.values[0] for s in self.samples

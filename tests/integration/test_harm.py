@@ -47,6 +47,15 @@ class Harm(Case):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertGreater(int(re.search(r"(\d+) execve", done.stderr)[1]), 20)
 
+    def test_waits_under_a_seccomp_filter(self):
+        profile, done = self.run_command([victim("filtered"), "3"], "-v", "--max-overhead=0",
+                                         "--exit-status", hz=5000)
+        waits, early = map(int, re.search(r"waits (\d+) early (\d+)", done.stdout).groups())
+        self.assertGreater(waits, 100)
+        self.assertEqual(early, 0)
+        # Waits were met on their edge, or this shows nothing.
+        self.assertGreater(int(re.search(r"calls +(\d+) restarted", done.stderr)[1]), 0)
+
     def test_thread_storm(self):
         # A thread that ends between the choice and the stop is nobody's fault: exit 0.
         profile, done = self.run_command([victim("storm"), "2", "100"], "-v", hz=2000)
