@@ -147,6 +147,10 @@ void process_tasks_deinit(struct process_tasks *tasks);
  */
 ssize_t process_read(struct process *process, uint64_t addr, void *bytes, size_t size);
 
+/** Does it use the memory of another process, as a child of vfork(2) does until it calls execve(2)?
+ * kcmp(2); false also where the kernel has no such call. */
+bool process_shares_memory(const struct process *process, pid_t other);
+
 /** Opens /proc/PID/mem for reading; the descriptor, owned by the caller, belongs to the memory of
  * now: once the last thread has left it by execve(2), reads give 0. Returns it or a negative errno.
  */

@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -65,7 +67,16 @@ int process_mm_open(struct process *process, const char *name, int flags)
 		fd = openat(process->dirfd, path, flags | O_CLOEXEC);
 		error = fd < 0 ? err_errno() : 0;
 	} while (fd < 0 && process_mm_move(process));
-	return fd < 0 ? process_error(process, error) : fd;
+	if (fd >= 0)
+		return fd;
+	/* A zombie is there, and has no memory. */
+	return has_memory(process, atomic_load(&process->mm_tid)) ? process_error(process, error)
+								  : -ESRCH;
+}
+
+bool process_shares_memory(const struct process *process, pid_t other)
+{
+	return syscall(SYS_kcmp, process->pid, other, KCMP_VM, 0, 0) == 0;
 }
 
 int process_memory_open(struct process *process)

@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/parse.h"
 #include "source/sampler_priv.h"
 
@@ -76,8 +77,10 @@ static bool look_at(struct sampler *s, pid_t pid, uint64_t now, bool first)
 		r = sampler_threads_refresh(s, target, now, first);
 	}
 	/* ESRCH: it has ended already. EINVAL: it is a thread. */
-	if (r < 0 && r != -ESRCH && r != -EINVAL)
+	if (r < 0 && r != -ESRCH && r != -EINVAL) {
+		log_line(LOG_DEBUG, "child process %d: %s", pid, strerror(-r));
 		s->stats.children_refused++;
+	}
 	if (r < 0)
 		return false;
 	s->stats.children++;

@@ -58,6 +58,8 @@ struct sampler_target {
 	struct sampler_threads threads;
 	struct process_maps maps; /* for the bounds of stacks */
 	bool maps_stale, announced, ended;
+	bool borrows; /* its memory is that of `lender`: it came from vfork(2) */
+	pid_t lender;
 	uint64_t opened_at, maps_spent_ns; /* of reading maps, in all */
 	int mem_fd;                        /* of the current image: tells an execve */
 	int task_fd;

@@ -18,12 +18,17 @@
 static int open_image(struct sampler *s, struct sampler_target *target)
 {
 	int fd = process_memory_open(target->process);
+	struct process_stat stat;
 
 	if (fd < 0)
 		return fd;
 	if (target->mem_fd >= 0)
 		close(target->mem_fd);
 	target->mem_fd = fd;
+	/* Of its parent until it calls execve, which then cannot be seen by the descriptor. */
+	target->borrows = process_stat_read(target->process, &stat) == 0 &&
+			  process_shares_memory(target->process, stat.ppid);
+	target->lender = target->borrows ? stat.ppid : 0;
 	target->generation = s->next_generation++;
 	target->announced = false;
 	target->maps_stale = true;
@@ -43,8 +48,9 @@ static int open_target(struct sampler *s, struct sampler_target *target, bool fi
 		return r;
 	target->task_fd =
 		openat(process_dirfd(target->process), "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Opened relative to the process's directory: it is there as long as the process is. */
 	if (target->task_fd < 0)
-		return err_errno();
+		return errno == ENOENT ? -ESRCH : err_errno();
 	r = open_image(s, target);
 	if (r >= 0)
 		r = process_cpu_time(target->process, &target->cpu_ns);
@@ -115,6 +121,8 @@ bool sampler_image_is_gone(const struct sampler_target *target)
 {
 	char byte;
 
+	if (target->borrows)
+		return !process_shares_memory(target->process, target->lender);
 	return pread(target->mem_fd, &byte, 1, 0) == 0;
 }
 

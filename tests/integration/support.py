@@ -56,6 +56,20 @@ class Target:
         self.process.wait()
         self.process.stdout.close()
 
+    def cpu_ticks(self):
+        with open(f"/proc/{self.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def wait_until_sampled(self, cprof):
+        """Until the recorder runs its tracer and its consumer, and the target, which computes, had
+        CPU time for some thirty ticks at 100 Hz since."""
+        while len(os.listdir(f"/proc/{cprof}/task")) < 3:
+            time.sleep(0.01)
+        start = self.cpu_ticks()
+        while self.cpu_ticks() < start + 30:
+            time.sleep(0.01)
+
     def state(self):
         with open(f"/proc/{self.pid}/stat") as file:
             return file.read().rsplit(")", 1)[1].split()[0]
