@@ -2,6 +2,7 @@
 #include "source/sampler.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 	s->arch = arch_native();
 	s->ring = ring;
 	s->shared = shared;
-	s->signal_fd = s->ended_fd = s->newest_fd = -1;
+	s->signal_fd = s->ended_fd = s->newest_fd = s->own_sched_fd = -1;
 	s->random = clock_now_ns();
 	s->max_fds = fd_budget();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -130,6 +131,8 @@ struct sampler *sampler_free(struct sampler *s)
 		close(s->ended_fd);
 	if (s->newest_fd >= 0)
 		close(s->newest_fd);
+	if (s->own_sched_fd >= 0)
+		close(s->own_sched_fd);
 	free(s);
 	return NULL;
 }
@@ -153,12 +156,17 @@ static void drain(struct sampler *s)
 {
 	struct signalfd_siginfo ignored[8];
 	struct tracee_event event;
+	uint64_t before;
 
 	/* The descriptor first: what comes later makes it readable again. */
 	while (read(s->signal_fd, ignored, sizeof(ignored)) > 0)
 		;
-	while (tracee_next(s->set, &event))
+	before = clock_now_ns();
+	while (tracee_next(s->set, &event)) {
 		sampler_on_event(s, &event);
+		before = clock_now_ns();
+	}
+	sampler_budget_clear(s, before);
 }
 
 /* A process has ended. While nobody has reaped it, its clock still counts. */
@@ -229,12 +237,16 @@ static int tick(struct sampler *s, uint64_t now)
 	for (size_t i = 0; i < s->targets.n && s->options.type == SAMPLER_WALL; i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
-	if (!sampler_choose_and_stop(s, now) || !s->awaited)
+	if (!sampler_choose_and_stop(s, now))
 		return 0;
-	end = clock_now_ns() + POLL_FOR;
-	while (tracee_held(s->set) && clock_now_ns() < end) {
+	now = clock_now_ns();
+	end = now + POLL_FOR;
+	while (tracee_held(s->set) && now < end) {
 		if (tracee_next(s->set, &event))
 			sampler_on_event(s, &event);
+		else
+			sampler_budget_clear(s, now);
+		now = clock_now_ns();
 	}
 	return 0;
 }
@@ -276,6 +288,7 @@ static bool wait_until(struct sampler *s, uint64_t when)
 
 	if (ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL) < 0)
 		return false;
+	sampler_budget_woke(s);
 	/* Before anything is reaped. */
 	if (fds[1].revents)
 		notice_ended(s);
@@ -337,6 +350,7 @@ int sampler_run(struct sampler *s)
 	int r;
 
 	raise_priority(s);
+	s->own_sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	r = process_cpu_time(first->process, &first->cpu_start_ns);
 	if (r < 0)
 		return err_trace(r);

@@ -100,7 +100,7 @@ struct sampler_stats {
 	uint64_t never_met_ns; /* of it to children that ended before they were found */
 	uint64_t not_seen_ns;  /* of it to threads after, or without, a sample */
 	uint64_t elapsed_ns;
-	struct hist pause;    /* how long each stop held its thread up: see sampler_held() */
+	struct hist pause;    /* how long each stop held its thread up: see sampler_budget.c */
 	uint64_t throttled;   /* times that the rate was lowered to keep a budget … */
 	double lowest_hz;     /* … and the lowest it came to */
 	uint64_t long_pauses; /* stops longer than max_pause_ns */

@@ -2,23 +2,29 @@
 /*
  * What the stops may cost the target.
  *
- * A thread that is on a CPU stands still from the moment it is asked until it is released. A thread
- * that waits for a CPU when it is asked loses nothing before it is put on one, where it stops at
- * once; when that was is not told, so what counts is the time since we learned of it and, for the
- * wake-up of this thread, what an awaited stop usually takes.
+ * A thread stands still from its stop until its release. When it stopped is not told, and it may be
+ * long after it was asked: it finishes the system call that it is in, and if it waits for a CPU it
+ * has to get one first; in both cases it loses nothing. But it was after we last looked and found
+ * no stop; and if we slept, a stop woke us, so that it was no earlier than the time that we
+ * ourselves then waited for a CPU, which our own schedstat tells.
  *
  * Twice a second the sum is held against the CPU time that the target used. Above the budget the
- * period grows in proportion; with room to spare it shrinks again, by a tenth, down to what was
- * asked for. Charged is what threads used, not the period, so the values stay true.
+ * period grows in proportion; with room to spare it shrinks in proportion, down to what was asked
+ * for. Charged is what threads used, not the period, so the values stay true.
  */
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "source/sampler_priv.h"
 
 #define CHECK_EVERY (NSEC_PER_SEC / 2)
 #define MAX_PERIOD NSEC_PER_SEC
-/* The rate is at most divided by this at once. */
+/* The rate changes at most by this factor at once. */
 #define MAX_STEP 4.0
+/* Share of the budget that is aimed at when the rate rises. */
+#define AIM 0.8
 /* Less than this in the window is no basis for a judgement. */
 #define MIN_HELD (200 * NSEC_PER_USEC)
 
@@ -41,15 +47,37 @@ void sampler_budget_init(struct sampler *s, uint64_t now)
 	s->stats.lowest_hz = s->options.hz;
 }
 
-uint64_t sampler_budget_add(struct sampler *s, const struct tracee_event *event, bool waited)
+/* Time that this thread spent runnable without a CPU. */
+static uint64_t own_delay(const struct sampler *s)
+{
+	unsigned long long delay;
+	char text[128];
+	ssize_t n = s->own_sched_fd < 0 ? -1 : pread(s->own_sched_fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return sscanf(text, "%*u %llu", &delay) == 1 ? delay : 0;
+}
+
+void sampler_budget_woke(struct sampler *s)
+{
+	uint64_t delay = own_delay(s), waited = delay - MIN(delay, s->budget.own_delay_ns);
+
+	sampler_budget_clear(s, clock_now_ns() - waited);
+	s->budget.own_delay_ns = delay;
+}
+
+void sampler_budget_clear(struct sampler *s, uint64_t at)
+{
+	s->budget.clear_at = MAX(s->budget.clear_at, at);
+}
+
+uint64_t sampler_budget_add(struct sampler *s, const struct tracee_event *event)
 {
 	struct sampler_budget *budget = &s->budget;
-	uint64_t now = clock_now_ns(), held = now - event->asked_ns;
+	uint64_t now = clock_now_ns(), held = now - MAX(event->asked_ns, budget->clear_at);
 
-	if (waited)
-		held = MIN(held, now - event->seen_ns + budget->usual_ns);
-	else if (s->awaited)
-		budget->usual_ns = budget->usual_ns ? (budget->usual_ns * 15 + held) / 16 : held;
 	budget->held_ns += held;
 	if (s->options.max_pause_ns && held > s->options.max_pause_ns) {
 		budget->long_pauses++;
@@ -86,8 +114,10 @@ void sampler_budget_check(struct sampler *s, uint64_t now)
 		budget->period_ns = MAX(budget->period_ns, shortest);
 		s->stats.throttled++;
 		s->stats.lowest_hz = MIN(s->stats.lowest_hz, 1e9 / (double)budget->period_ns);
-	} else if (factor < 0.9) {
-		budget->period_ns = MAX(budget->period_ns - budget->period_ns / 10, shortest);
+	} else if (factor < AIM) {
+		factor = MAX(factor / AIM, 1 / MAX_STEP);
+		budget->period_ns = (uint64_t)((double)budget->period_ns * factor);
+		budget->period_ns = MAX(budget->period_ns, shortest);
 	}
 	budget->checked_at = now;
 	budget->cpu_ns = cpu;

@@ -103,9 +103,9 @@ static bool stop_one(struct sampler *s, const struct sampler_lane *lane)
 bool sampler_choose_and_stop(struct sampler *s, uint64_t now)
 {
 	unsigned stopped = 0, here = (unsigned)sched_getcpu();
+	bool all_elsewhere = true;
 
 	fill_lanes(s, now);
-	s->awaited = true;
 	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
 		const struct sampler_lane *lane = &s->lanes[cpu];
 
@@ -119,10 +119,10 @@ bool sampler_choose_and_stop(struct sampler *s, uint64_t now)
 			stopped++;
 			/* Before anything that could block: the watchdog reads it. */
 			atomic_store(&s->shared->held, tracee_held(s->set));
-			s->awaited = s->awaited && cpu != here;
+			all_elsewhere = all_elsewhere && cpu != here;
 		}
 	}
-	return stopped > 0;
+	return stopped && all_elsewhere;
 }
 
 bool sampler_choose_prepares(const struct sampler *s)

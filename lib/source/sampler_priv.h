@@ -81,12 +81,13 @@ struct sampler_lane {
 
 /* See sampler_budget.c. */
 struct sampler_budget {
-	uint64_t period_ns;   /* of now; at least that of the options */
-	uint64_t checked_at;  /* when the window began … */
-	uint64_t held_ns;     /* … stops since … */
-	uint64_t cpu_ns;      /* … and the target's CPU time then */
-	uint64_t long_pauses; /* in the window */
-	uint64_t usual_ns;    /* held by a stop that was awaited; moving average */
+	uint64_t period_ns;    /* of now; at least that of the options */
+	uint64_t checked_at;   /* when the window began … */
+	uint64_t held_ns;      /* … stops since … */
+	uint64_t cpu_ns;       /* … and the target's CPU time then */
+	uint64_t long_pauses;  /* in the window */
+	uint64_t clear_at;     /* what stopped before was noticed before */
+	uint64_t own_delay_ns; /* time this thread waited for a CPU so far */
 };
 
 struct sampler {
@@ -110,7 +111,7 @@ struct sampler {
 	unsigned n_cpus;
 	struct sampler_lane *lanes; /* one per CPU */
 	bool crowded;               /* more threads seemed to run than there are CPUs */
-	bool awaited;               /* the stops asked for come while we poll */
+	int own_sched_fd;           /* schedstat of this thread */
 	struct sampler_budget budget;
 	struct sampler_stats stats;
 };
@@ -235,9 +236,14 @@ void sampler_on_event(struct sampler *s, const struct tracee_event *event);
 
 void sampler_budget_init(struct sampler *s, uint64_t now);
 
-/** How long a stop held its thread up. A thread that only waited for a CPU lost nothing before it
- * was put on one: `waited`. */
-uint64_t sampler_budget_add(struct sampler *s, const struct tracee_event *event, bool waited);
+/** To be called when a sleep ends in which stops may have come; they end it. */
+void sampler_budget_woke(struct sampler *s);
+
+/** Nothing that stopped before that time is unnoticed. */
+void sampler_budget_clear(struct sampler *s, uint64_t at);
+
+/** How long the stop held its thread up, to be asked at its release. */
+uint64_t sampler_budget_add(struct sampler *s, const struct tracee_event *event);
 
 /** Once per tick: adapts the period to what the stops cost. */
 void sampler_budget_check(struct sampler *s, uint64_t now);

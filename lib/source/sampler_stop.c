@@ -126,7 +126,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 	struct snapshot *snapshot = NULL;
 	/* Room for the block of any CPU; aligned for its words. */
 	uint64_t user[64];
-	bool arrived = false, waiting = false;
+	bool waiting = false;
 	uint64_t slices;
 
 	s->stats.stops++;
@@ -136,8 +136,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 		sampler_thread_look(s, target, thread, event->asked_ns);
 		/* Put on a CPU once more, perhaps only to return from a wait: then it did not run
 		 * when it was asked to stop. */
-		arrived = thread->slices != slices;
-		waiting = arrived && was_waiting(s->arch, user);
+		waiting = thread->slices != slices && was_waiting(s->arch, user);
 		if (!waiting || s->options.type == SAMPLER_WALL)
 			snapshot = take(s, target, thread, user);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
@@ -147,7 +146,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 		thread->stops++;
 	}
 	tracee_release(s->set, event->tid);
-	hist_add(&s->stats.pause, sampler_budget_add(s, event, arrived));
+	hist_add(&s->stats.pause, sampler_budget_add(s, event));
 	s->stats.blocked += waiting;
 	if (!snapshot)
 		return;

@@ -120,7 +120,6 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 		tracee->stopped = true;
 		tracee->signal = signal;
 		ret_event->kind = TRACEE_STOPPED;
-		ret_event->seen_ns = clock_now_ns();
 		return true;
 	case TRACEE_ACT_DETACH:
 		detach(tid, signal);

@@ -52,8 +52,7 @@ struct tracee_event {
 	enum tracee_event_kind kind;
 	pid_t pid, tid;    /* pid: as given to tracee_stop() */
 	int status;        /* CHILD_ENDED: as of wait(2) */
-	uint64_t asked_ns; /* STOPPED: when the stop was asked for, CLOCK_MONOTONIC … */
-	uint64_t seen_ns;  /* … and when we learned of it */
+	uint64_t asked_ns; /* STOPPED: when the stop was asked for, CLOCK_MONOTONIC */
 };
 
 /**
