@@ -118,7 +118,8 @@ static int examine(pid_t pid, bool with_resume)
 		fprintf(stderr, "cprof: cannot look at process %d: %s\n", (int)pid, strerror(-r));
 		return CMD_FAILED;
 	}
-	if (doctor->target == SESSION_TARGET_SELF || !doctor->process || !doctor->n_threads) {
+	if (doctor->target == SESSION_TARGET_SELF || doctor->target == SESSION_TARGET_GONE ||
+	    !doctor->process || !doctor->n_threads) {
 		fprintf(stderr, "cprof: ");
 		target_explain(stderr, pid, doctor->target ? doctor->target : SESSION_TARGET_GONE,
 			       doctor->target_other);

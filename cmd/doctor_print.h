@@ -11,6 +11,10 @@ void doctor_line(const char *label, const char *format, ...) __attribute__((form
 /** Everything that was found, without judging it. */
 void doctor_print(const struct doctor *doctor);
 
+/** The parts of it about libc, allocator, modules and JIT code, and about the cost. */
+void doctor_print_program(const struct doctor *doctor);
+void doctor_print_cost(const struct doctor *doctor);
+
 /** The threads that are stopped or traced, and by whom; nothing when there are none. */
 void doctor_print_held(const struct doctor *doctor);
 

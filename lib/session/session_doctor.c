@@ -127,6 +127,7 @@ static int look(struct doctor *doctor)
 int doctor_new(pid_t pid, struct doctor **ret_doctor)
 {
 	_cleanup_(doctor_free_cleanup) struct doctor *doctor = calloc(1, sizeof(*doctor));
+	struct process_stat stat;
 	int r;
 
 	if (!doctor)
@@ -146,6 +147,9 @@ int doctor_new(pid_t pid, struct doctor **ret_doctor)
 	if (r < 0)
 		return err_trace(r);
 	doctor_measure_stop(doctor);
+	/* It may have ended meanwhile, and then the findings are of nothing. */
+	if (doctor->process && process_stat_read(doctor->process, &stat) < 0)
+		doctor->target = SESSION_TARGET_GONE;
 	*ret_doctor = take_ptr(doctor);
 	return 0;
 }

@@ -5,6 +5,7 @@
  * ptrace(2) is not forbidden altogether, as in some containers.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -23,6 +24,7 @@
 #define STOP_LIMIT (200 * NSEC_PER_MSEC)
 #define STOP_GAP_US 500
 #define MEASURE_LIMIT (400 * NSEC_PER_MSEC)
+#define STOPS_NEEDED 5
 
 DEFINE_CLEANUP(struct process *, process_close)
 DEFINE_CLEANUP(struct tracee_set *, tracee_set_free)
@@ -86,7 +88,23 @@ static int measure(pid_t child, struct hist *hist, unsigned *ret_late)
 			hist_add(hist, took);
 	}
 	*ret_late = late;
-	return hist->count ? 0 : -EBUSY;
+	return hist->count >= STOPS_NEEDED ? 0 : -EBUSY;
+}
+
+/* Us on the CPU where we are, the child on the others: a wake-up here must not take its CPU away.
+ * Without a second CPU, or more than a cpu_set_t holds, all stays as it is. */
+static void part_from(pid_t child, const cpu_set_t *allowed)
+{
+	cpu_set_t here, others = *allowed;
+	int cpu = sched_getcpu();
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&here);
+	CPU_SET((unsigned)cpu, &here);
+	CPU_CLR((unsigned)cpu, &others);
+	if (CPU_COUNT(&others) > 0 && sched_setaffinity(child, sizeof(others), &others) == 0)
+		(void)sched_setaffinity(0, sizeof(here), &here);
 }
 
 void doctor_measure_stop(struct doctor *doctor)
@@ -94,6 +112,8 @@ void doctor_measure_stop(struct doctor *doctor)
 	_cleanup_free_ struct hist *hist = calloc(1, sizeof(*hist));
 	int nice = getpriority(PRIO_PROCESS, 0);
 	pid_t self = getpid(), child;
+	cpu_set_t allowed;
+	bool placed;
 
 	if (!hist) {
 		doctor->stop_error = -ENOMEM;
@@ -109,7 +129,12 @@ void doctor_measure_stop(struct doctor *doctor)
 	/* As the sampler, where that is permitted; the child too, so that it has a CPU. */
 	(void)setpriority(PRIO_PROCESS, 0, PRIO_MIN);
 	(void)setpriority(PRIO_PROCESS, (id_t)child, PRIO_MIN);
+	placed = sched_getaffinity(0, sizeof(allowed), &allowed) == 0;
+	if (placed)
+		part_from(child, &allowed);
 	doctor->stop_error = measure(child, hist, &doctor->n_late_stops);
+	if (placed)
+		(void)sched_setaffinity(0, sizeof(allowed), &allowed);
 	(void)setpriority(PRIO_PROCESS, 0, nice);
 	kill(child, SIGKILL);
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
