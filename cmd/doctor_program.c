@@ -10,8 +10,10 @@
 #include "doctor_print.h"
 
 #define DEFAULT_HZ 100
-/* A sample with its registers and stack, as a multiple of a bare stop; lib/README.md, "Pause". */
+/* A sample with its registers and stack, as a multiple of a bare stop: 2 at 1000 Hz on an idle
+ * machine (lib/README.md, "Pause"), up to 4.5 at 100 Hz on a busy one, when caches are cold. */
 #define SAMPLE_FACTOR 2
+#define SAMPLE_FACTOR_MAX 4
 
 static void print_libc(const struct doctor *d)
 {
@@ -120,9 +122,10 @@ void doctor_print_program(const struct doctor *d)
 
 void doctor_print_cost(const struct doctor *d)
 {
-	uint64_t pause = d->stop_p50_ns * SAMPLE_FACTOR;
 	double cpus = d->watched_ns ? (double)d->cpu_ns / (double)d->watched_ns : 0;
-	char p50[32], p99[32], one[32], sum[32], look[32], late[64] = "";
+	/* Percent: every tick stops a thread that is on a CPU. */
+	double share = 100.0 * DEFAULT_HZ * (double)d->stop_p50_ns / 1e9;
+	char p50[32], p99[32], low[32], high[32], look[32], late[64] = "";
 
 	if (d->stop_error) {
 		doctor_line("cost", "not measured: %s",
@@ -130,21 +133,19 @@ void doctor_print_cost(const struct doctor *d)
 						    : strerror(-d->stop_error));
 		return;
 	}
+	format_duration(d->stop_p50_ns * SAMPLE_FACTOR, low);
+	format_duration(d->stop_p50_ns * SAMPLE_FACTOR_MAX, high);
 	if (cpus < 0.01)
 		doctor_line("cost",
 			    "nothing is stopped while it is idle, as now; a busy thread would be "
-			    "stopped up to %u times per second for some %s",
-			    DEFAULT_HZ, format_duration(pause, one));
+			    "stopped up to %u times per second for some %s to %s",
+			    DEFAULT_HZ, low, high);
 	else
-		doctor_line(
-			"cost",
-			"at -F %u some %.0f stops per second of about %s: %s per second, %.2g%% "
-			"of its CPU time",
-			DEFAULT_HZ, DEFAULT_HZ * MIN(cpus, (double)d->n_cpus),
-			format_duration(pause, one),
-			format_duration((uint64_t)((double)pause * DEFAULT_HZ * cpus) / 1000 * 1000,
-					sum),
-			100.0 * DEFAULT_HZ * (double)pause / 1e9);
+		doctor_line("cost",
+			    "at -F %u some %.0f stops per second of about %s to %s: %.2g to %.2g%% "
+			    "of its CPU time",
+			    DEFAULT_HZ, DEFAULT_HZ * MIN(cpus, (double)d->n_cpus), low, high,
+			    share * SAMPLE_FACTOR, share * SAMPLE_FACTOR_MAX);
 	if (d->n_late_stops)
 		snprintf(late, sizeof(late), "; %u that waited for a CPU left out",
 			 d->n_late_stops);
@@ -153,7 +154,8 @@ void doctor_print_cost(const struct doctor *d)
 		"an estimate: a bare stop of a child of cprof took p50 %s, p99 %s (%u stops%s);",
 		format_duration(d->stop_p50_ns, p50), format_duration(d->stop_p99_ns, p99),
 		d->n_stops, late);
-	doctor_line("", "a sample of up to 100 frames takes about twice that, of 1000 three times");
+	doctor_line("", "a sample takes two to four times that, more at 1000 frames and on a "
+			"loaded machine");
 	if (d->look_ns)
 		doctor_line("",
 			    "cprof itself: %s per tick to look at the busy thread%s, more if "
