@@ -123,6 +123,7 @@ void doctor_print_program(const struct doctor *d)
 void doctor_print_cost(const struct doctor *d)
 {
 	double cpus = d->watched_ns ? (double)d->cpu_ns / (double)d->watched_ns : 0;
+	double most = MIN(d->n_cpus, d->n_busy);
 	/* Percent: every tick stops a thread that is on a CPU. */
 	double share = 100.0 * DEFAULT_HZ * (double)d->stop_p50_ns / 1e9;
 	char p50[32], p99[32], low[32], high[32], look[32], late[64] = "";
@@ -144,7 +145,7 @@ void doctor_print_cost(const struct doctor *d)
 		doctor_line("cost",
 			    "at -F %u some %.0f stops per second of about %s to %s: %.2g to %.2g%% "
 			    "of its CPU time",
-			    DEFAULT_HZ, DEFAULT_HZ * MIN(cpus, (double)d->n_cpus), low, high,
+			    DEFAULT_HZ, DEFAULT_HZ * MIN(cpus, most), low, high,
 			    share * SAMPLE_FACTOR, share * SAMPLE_FACTOR_MAX);
 	if (d->n_late_stops)
 		snprintf(late, sizeof(late), "; %u that waited for a CPU left out",
