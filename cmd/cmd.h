@@ -10,5 +10,6 @@ enum cmd_exit {
 	CMD_USAGE = 64, /* EX_USAGE of sysexits.h */
 };
 
+int cmd_doctor(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);

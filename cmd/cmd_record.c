@@ -78,20 +78,6 @@ struct record {
 	struct session *running;
 };
 
-static bool parse_pid(const char *text, const char *option, pid_t *ret_pid)
-{
-	uint64_t value;
-
-	/* pid_max cannot be larger, proc(5). */
-	if (parse_u64(text, 1, 4194304, &value) < 0) {
-		fprintf(stderr, "cprof: %s wants a number from 1 to 4194304, not '%s'.\n", option,
-			text);
-		return false;
-	}
-	*ret_pid = (pid_t)value;
-	return true;
-}
-
 static bool parse_tids(struct record *record, const char *text)
 {
 	_cleanup_free_ char *copy = strdup(text);
@@ -100,7 +86,7 @@ static bool parse_tids(struct record *record, const char *text)
 	while (copy && (part = strsep(&rest, ","))) {
 		pid_t tid, *slot;
 
-		if (!parse_pid(part, "--tid", &tid))
+		if (!target_parse_pid(part, "--tid", &tid))
 			return false;
 		slot = vec_push(&record->tids);
 		if (slot)
@@ -171,7 +157,7 @@ static bool parse_one(struct record *record, int option, const char *text)
 
 	switch (option) {
 	case 'p':
-		return parse_pid(text, "-p", &sampler->pid);
+		return target_parse_pid(text, "-p", &sampler->pid);
 	case 'n':
 		record->name = text;
 		return true;

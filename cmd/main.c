@@ -10,6 +10,8 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *about;
 } commands[] = {
+	{"doctor", cmd_doctor,
+	 "tell whether a process can be profiled, how well, and what holds it"},
 	{"record", cmd_record, "profile a running process or a new command into a pprof file"},
 	{"report", cmd_report, "print the top functions of a pprof file"},
 };
@@ -44,7 +46,8 @@ int main(int argc, char **argv)
 		return CMD_OK;
 	}
 	fprintf(stderr,
-		"cprof: there is no command '%s'. Known: record, report; see cprof --help.\n",
+		"cprof: there is no command '%s'. Known: doctor, record, report; see cprof "
+		"--help.\n",
 		argv[1]);
 	return CMD_USAGE;
 }

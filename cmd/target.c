@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "process/process.h"
 #include "session/session_target.h"
 
@@ -73,6 +74,20 @@ bool target_find(const char *name, pid_t *ret_pid)
 	return found == 1;
 }
 
+bool target_parse_pid(const char *text, const char *option, pid_t *ret_pid)
+{
+	uint64_t value;
+
+	/* pid_max cannot be larger, proc(5). */
+	if (parse_u64(text, 1, 4194304, &value) < 0) {
+		fprintf(stderr, "cprof: %s wants a number from 1 to 4194304, not '%s'.\n", option,
+			text);
+		return false;
+	}
+	*ret_pid = (pid_t)value;
+	return true;
+}
+
 void target_name(pid_t pid, char name[static 64])
 {
 	if (!read_comm(pid, name, 64) || !name[0])
@@ -100,76 +115,81 @@ static const char *yama_way_out(int64_t scope)
 	}
 }
 
-static void explain(pid_t pid, int why, int64_t other)
+void target_explain(FILE *to, pid_t pid, int why, int64_t other)
 {
-	fprintf(stderr, "cprof: ");
 	switch ((enum session_target)why) {
 	case SESSION_TARGET_OK:
 		break;
 	case SESSION_TARGET_GONE:
-		fprintf(stderr, "there is no process %d. 'ps -e' lists those there are.\n", pid);
+		fprintf(to, "there is no process %d. 'ps -e' lists those there are.\n", pid);
 		break;
 	case SESSION_TARGET_THREAD:
-		fprintf(stderr,
+		fprintf(to,
 			"%d is a thread of process %" PRId64 ". Use -p %" PRId64
 			", with --tid %d for this thread only.\n",
 			pid, other, other, pid);
 		break;
 	case SESSION_TARGET_KERNEL:
-		fprintf(stderr, "%d is a kernel thread; it has no user stack to sample.\n", pid);
+		fprintf(to, "%d is a kernel thread; it has no user stack to sample.\n", pid);
 		break;
 	case SESSION_TARGET_ZOMBIE:
-		fprintf(stderr,
+		fprintf(to,
 			"process %d has ended already and waits for its parent, %" PRId64
 			", to collect its exit status.\n",
 			pid, other);
 		break;
 	case SESSION_TARGET_SELF:
-		fprintf(stderr, "%d is this cprof. Start a second one to profile it.\n", pid);
+		fprintf(to, "%d is this cprof. Start a second one to profile it.\n", pid);
 		break;
 	case SESSION_TARGET_TRACED:
-		fprintf(stderr,
+		fprintf(to,
 			"process %d is traced already, by process %" PRId64
 			" (a debugger or strace?). A thread can have one tracer only: end that "
 			"one first.\n",
 			pid, other);
 		break;
 	case SESSION_TARGET_SAMPLED:
-		fprintf(stderr, "process %d is being sampled already by another cprof", pid);
+		fprintf(to, "process %d is being sampled already by another cprof", pid);
 		if (other > 0)
-			fprintf(stderr, ", process %" PRId64, other);
-		fprintf(stderr, ". Wait for it to end, or end it.\n");
+			fprintf(to, ", process %" PRId64, other);
+		fprintf(to, ". Wait for it to end, or end it.\n");
 		break;
 	case SESSION_TARGET_32BIT:
-		fprintf(stderr,
+		fprintf(to,
 			"process %d is a 32-bit program, which is not supported. perf record -g "
 			"can profile it.\n",
 			pid);
 		break;
 	case SESSION_TARGET_OTHER_USER:
-		fprintf(stderr,
+		fprintf(to,
 			"process %d belongs to another user (uid %" PRId64
 			"). Run cprof as that user or as root, or give it CAP_SYS_PTRACE.\n",
 			pid, other);
 		break;
 	case SESSION_TARGET_YAMA:
-		fprintf(stderr, "kernel.yama.ptrace_scope is %" PRId64 ": %s.\n", other,
+		fprintf(to, "kernel.yama.ptrace_scope is %" PRId64 ": %s.\n", other,
 			yama_way_out(other));
 		break;
 	case SESSION_TARGET_UNDUMPABLE:
-		fprintf(stderr,
+		fprintf(to,
 			"process %d has protected itself (set-user-ID, changed credentials or "
 			"PR_SET_DUMPABLE). Run cprof as root.\n",
 			pid);
 		break;
 	case SESSION_TARGET_DENIED:
-		fprintf(stderr,
+		fprintf(to,
 			"the kernel refuses access to process %d: %s. It may be in another user "
 			"namespace, or a security module forbids it; try as root outside the "
 			"container.\n",
 			pid, strerror((int)other));
 		break;
 	}
+}
+
+static void refuse(pid_t pid, int why, int64_t other)
+{
+	fprintf(stderr, "cprof: ");
+	target_explain(stderr, pid, why, other);
 }
 
 bool target_check(pid_t pid)
@@ -180,7 +200,7 @@ bool target_check(pid_t pid)
 	if (r < 0)
 		fprintf(stderr, "cprof: cannot look at process %d: %s\n", pid, strerror(-r));
 	else if (r > 0)
-		explain(pid, r, other);
+		refuse(pid, r, other);
 	return r == SESSION_TARGET_OK;
 }
 
@@ -193,7 +213,7 @@ bool target_claim(pid_t pid)
 	if (r < 0)
 		fprintf(stderr, "cprof: cannot claim process %d: %s\n", pid, strerror(-r));
 	else if (r > 0)
-		explain(pid, r, other);
+		refuse(pid, r, other);
 	return r == SESSION_TARGET_OK;
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /**
@@ -10,6 +12,12 @@
  * or more than one.
  */
 bool target_find(const char *name, pid_t *ret_pid);
+
+/** Reads a process or thread id as an option's argument. Prints what is wrong with it. */
+bool target_parse_pid(const char *text, const char *option, pid_t *ret_pid);
+
+/** Prints the sentence for an enum session_target other than OK, with its newline. */
+void target_explain(FILE *to, pid_t pid, int why, int64_t other);
 
 /** Can it be profiled? Prints why not, and the way out. */
 bool target_check(pid_t pid);

@@ -122,6 +122,41 @@ bool module_symbol_at(struct module *module, uint64_t addr, struct module_symbol
 /** Is there a .symtab (or .gnu_debugdata) rather than .dynsym only? */
 bool module_has_symtab(struct module *module);
 
+/** Where the names of a module's functions come from. */
+enum module_names {
+	MODULE_NAMES_NONE,
+	MODULE_NAMES_DYNSYM,     /* exported functions only */
+	MODULE_NAMES_SYMTAB,     /* .symtab of the file itself */
+	MODULE_NAMES_MINIDEBUG,  /* .gnu_debugdata, with .dynsym */
+	MODULE_NAMES_DEBUG_FILE, /* .symtab of the separate debug file */
+};
+
+enum module_lines {
+	MODULE_LINES_NONE,
+	MODULE_LINES_OWN,        /* DWARF in the file itself */
+	MODULE_LINES_DEBUG_FILE, /* in the separate debug file */
+};
+
+struct module_sources {
+	enum module_names names;
+	enum module_lines lines;
+	size_t n_functions;         /* function symbols, linkage tables not counted */
+	const char *debug_path;     /* the separate debug file found, borrowed; or NULL */
+	bool eh_frame, debug_frame; /* CFI */
+	bool gopclntab;             /* Go's own table of functions, which is not read yet */
+};
+
+/** Says what there is for names, lines and unwinding. Enters all stages. */
+void module_get_sources(struct module *module, struct module_sources *ret_sources);
+
+/**
+ * Which of some function symbols a module defines, in its symbol table or exports.
+ *
+ * @param names, n	exact names, at most 64
+ * @return bit i is set when names[i] is defined
+ */
+uint64_t module_defines(struct module *module, const char *const *names, unsigned n);
+
 /** Why symbols or CFI are missing or doubtful, as one short phrase for people ("no symbol table",
  * "file changed since it was mapped", "not a regular file", "corrupt: …"); NULL when nothing is
  * wrong. */

@@ -49,6 +49,8 @@ struct module {
 	int alt_fd;
 
 	bool symtab_tried, has_symtab;
+	enum module_names names;
+	size_t n_functions; /* of the symbols, those from symbol tables */
 	VEC(struct symtab_entry) symbols;
 	VEC(char *) owned_names;
 
@@ -111,6 +113,9 @@ int module_find_alt(struct module *module, const char *name, const void *id, siz
 /** Adds a symbol for each entry of the linkage tables to the symbols, which are not sorted yet.
  * Returns 0 or -ENOMEM. */
 int module_plt_add(struct module *module);
+
+/** Enters the third stage if it is still to come. */
+void module_ensure_symbols(struct module *module);
 
 /** Did the SIGBUS guard act between start and start + size since module_sigbus_count() was `since`?
  * Earlier hits may be those of a file that was mapped there before. It remembers the last 64 pages.

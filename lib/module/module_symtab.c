@@ -30,6 +30,8 @@ struct sections {
 static bool load_sections(struct module *module, Elf *elf, struct sections *ret)
 {
 	Elf_Scn *section = NULL;
+	enum module_names names;
+	bool has_symtab = false;
 	GElf_Shdr header;
 	size_t n;
 
@@ -50,8 +52,16 @@ static bool load_sections(struct module *module, Elf *elf, struct sections *ret)
 		ret->items[i].exec = header.sh_flags & SHF_EXECINSTR;
 		ret->items[i].end = header.sh_addr + header.sh_size;
 		if (header.sh_type == SHT_SYMTAB && header.sh_size > 0)
-			module->has_symtab = true;
+			has_symtab = true;
 	}
+	module->has_symtab |= has_symtab;
+	/* libdwfl takes one .symtab: that of the file, else of its debug file, else the one in
+	 * .gnu_debugdata beside .dynsym. So another file's table outdoes the file's .dynsym. */
+	if (elf == module->elf)
+		names = has_symtab ? MODULE_NAMES_SYMTAB : MODULE_NAMES_DYNSYM;
+	else
+		names = module->debug_path ? MODULE_NAMES_DEBUG_FILE : MODULE_NAMES_MINIDEBUG;
+	module->names = MAX(module->names, names);
 	return true;
 }
 
@@ -164,7 +174,7 @@ static void bound_entries(struct module *module)
 	}
 }
 
-static void load_symtab(struct module *module)
+void module_ensure_symbols(struct module *module)
 {
 	struct sections sections = {};
 	int n;
@@ -180,6 +190,7 @@ static void load_symtab(struct module *module)
 			break;
 	}
 	free(sections.items);
+	module->n_functions = module->symbols.n;
 	/* Out of memory costs names only. */
 	(void)module_plt_add(module);
 	if (module->symbols.n == 0) {
@@ -204,7 +215,7 @@ bool module_symbol_at(struct module *module, uint64_t addr, struct module_symbol
 	const struct symtab_entry *items, *best = NULL;
 	size_t low = 0, high;
 
-	load_symtab(module);
+	module_ensure_symbols(module);
 	items = module->symbols.items;
 	high = module->symbols.n;
 	/* The first entry behind addr. */
@@ -234,6 +245,6 @@ bool module_symbol_at(struct module *module, uint64_t addr, struct module_symbol
 
 bool module_has_symtab(struct module *module)
 {
-	load_symtab(module);
+	module_ensure_symbols(module);
 	return module->has_symtab;
 }

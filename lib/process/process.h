@@ -86,7 +86,27 @@ int process_syscall_read(const struct process *process, pid_t tid,
 			 struct process_syscall *ret_call);
 
 /** Is a thread under seccomp(2), so that not every system call is allowed to it? */
-bool process_thread_is_filtered(const struct process *process, pid_t tid);
+bool process_thread_is_filtered(pid_t tid);
+
+/**
+ * Reads /proc/TID/status of any process or thread, by number alone; caller frees.
+ *
+ * @return 0, -ESRCH, -ENOMEM, or another negative errno
+ */
+int process_status_read(pid_t tid, char **ret_text);
+
+/**
+ * The (first) number behind `key:` in the text of a status file, proc(5).
+ *
+ * @param base	of the number: 10, or 16 for the capability sets
+ * @return -1 when there is no such key
+ */
+int64_t process_status_number(const char *status, const char *key, int base);
+
+/** All decimal numbers behind `key:`, at most max: Uid has four, NSpid one per pid namespace from
+ * ours to the innermost. Returns how many, 0 when there is no such key. */
+unsigned process_status_numbers(const char *status, const char *key, int64_t *ret_numbers,
+				unsigned max);
 
 /** CPU time of all threads, dead ones included, in nanoseconds: the process CPU clock, which
  * clock_getcpuclockid(3) allows across processes. Running threads may be behind by one scheduler

@@ -22,24 +22,9 @@
 
 DEFINE_CLEANUP(struct process *, process_close)
 
-/* Number behind `key:` in a status file; -1 when it is not there. */
-static int64_t status_number(const char *status, const char *key, int base)
+int64_t session_target_yama(void)
 {
-	const char *line = status;
-	size_t length = strlen(key);
-
-	while (line) {
-		if (strncmp(line, key, length) == 0 && line[length] == ':')
-			return (int64_t)strtoull(line + length + 1, NULL, base);
-		line = strchr(line, '\n');
-		line += line != NULL;
-	}
-	return -1;
-}
-
-static int64_t small_file_number(const char *path)
-{
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	_cleanup_fclose_ FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
 	int64_t value;
 
 	if (!file || fscanf(file, "%" SCNd64, &value) != 1)
@@ -47,17 +32,13 @@ static int64_t small_file_number(const char *path)
 	return value;
 }
 
-static bool may_ptrace_anything(void)
+bool session_target_privileged(void)
 {
-	_cleanup_fclose_ FILE *file = fopen("/proc/self/status", "re");
-	char text[8192];
-	size_t n;
+	_cleanup_free_ char *status = NULL;
 
-	if (!file)
+	if (process_status_read(getpid(), &status) < 0)
 		return false;
-	n = fread(text, 1, sizeof(text) - 1, file);
-	text[n] = '\0';
-	return status_number(text, "CapEff", 16) >> CAP_SYS_PTRACE & 1;
+	return process_status_number(status, "CapEff", 16) >> CAP_SYS_PTRACE & 1;
 }
 
 /* Opening /proc/PID/mem takes the check that PTRACE_SEIZE will take (PTRACE_MODE_ATTACH,
@@ -75,17 +56,19 @@ static int check_access(struct process *process, const char *status, int64_t *re
 		return SESSION_TARGET_GONE;
 	if (mem != -EACCES && mem != -EPERM)
 		return SESSION_TARGET_DENIED;
-	uid = status_number(status, "Uid", 10);
-	if (!may_ptrace_anything()) {
+	uid = process_status_number(status, "Uid", 10);
+	if (!session_target_privileged()) {
 		if (uid >= 0 && (uid_t)uid != geteuid()) {
 			*ret_other = uid;
 			return SESSION_TARGET_OTHER_USER;
 		}
-		/* The kernel gives the files of an undumpable process to root. */
-		if (fstat(process_dirfd(process), &st) == 0 && st.st_uid != geteuid())
+		/* The kernel gives the files of an undumpable process to root, but not their
+		 * directory (fs/proc/base.c task_dump_owner). */
+		if (fstatat(process_dirfd(process), "status", &st, 0) == 0 &&
+		    st.st_uid != geteuid())
 			return SESSION_TARGET_UNDUMPABLE;
 	}
-	yama = small_file_number("/proc/sys/kernel/yama/ptrace_scope");
+	yama = session_target_yama();
 	if (yama > 0) {
 		*ret_other = yama;
 		return SESSION_TARGET_YAMA;
@@ -104,18 +87,12 @@ static bool is_32bit(const struct process *process)
 
 static int explain_no_process(pid_t pid, int64_t *ret_other)
 {
-	_cleanup_fclose_ FILE *file = NULL;
-	char path[64], text[8192];
+	_cleanup_free_ char *status = NULL;
 	int64_t tgid;
-	size_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	file = fopen(path, "re");
-	if (!file)
+	if (process_status_read(pid, &status) < 0)
 		return SESSION_TARGET_GONE;
-	n = fread(text, 1, sizeof(text) - 1, file);
-	text[n] = '\0';
-	tgid = status_number(text, "Tgid", 10);
+	tgid = process_status_number(status, "Tgid", 10);
 	if (tgid <= 0 || tgid == pid)
 		return SESSION_TARGET_GONE;
 	*ret_other = tgid;
@@ -147,7 +124,7 @@ int session_target_check(pid_t pid, int64_t *ret_other)
 		*ret_other = stat.ppid;
 		return SESSION_TARGET_ZOMBIE;
 	}
-	tracer = status_number(status, "TracerPid", 10);
+	tracer = process_status_number(status, "TracerPid", 10);
 	if (tracer > 0) {
 		*ret_other = tracer;
 		return SESSION_TARGET_TRACED;
@@ -158,7 +135,7 @@ int session_target_check(pid_t pid, int64_t *ret_other)
 	return is_32bit(process) ? SESSION_TARGET_32BIT : SESSION_TARGET_OK;
 }
 
-static bool is_frozen(const struct process *process)
+bool session_target_frozen(const struct process *process)
 {
 	_cleanup_free_ char *cgroup = NULL;
 	_cleanup_fclose_ FILE *events = NULL;
@@ -190,32 +167,71 @@ enum session_target_state session_target_state(pid_t pid)
 		return SESSION_TARGET_RUNS;
 	if (stat.state == 'T' || stat.state == 't')
 		return SESSION_TARGET_STOPPED;
-	if (is_frozen(process))
+	if (session_target_frozen(process))
 		return SESSION_TARGET_FROZEN;
 	if (stat.state == 'D')
 		return SESSION_TARGET_UNINTERRUPTIBLE;
 	return SESSION_TARGET_RUNS;
 }
 
-int session_target_claim(pid_t pid, int *ret_fd, int64_t *ret_other)
+/* The abstract socket, unix(7), that stands for the claim on a process. */
+static int claim_address(pid_t pid, struct sockaddr_un *ret_address, socklen_t *ret_length)
 {
 	_cleanup_(process_close_cleanup) struct process *process = NULL;
-	_cleanup_close_ int fd = -1, asking = -1;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct process_stat stat;
-	struct ucred holder;
-	socklen_t length, holder_size = sizeof(holder);
 	int r = process_open(pid, &process);
 
 	if (r >= 0)
 		r = process_stat_read(process, &stat);
 	if (r < 0)
 		return err_trace(r);
-	/* A leading NUL makes the name abstract, unix(7). */
-	snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "cprof/%d/%" PRIu64, pid,
-		 stat.start_time);
-	length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			     strlen(address.sun_path + 1));
+	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	/* A leading NUL makes the name abstract. */
+	snprintf(ret_address->sun_path + 1, sizeof(ret_address->sun_path) - 1, "cprof/%d/%" PRIu64,
+		 pid, stat.start_time);
+	*ret_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+				  strlen(ret_address->sun_path + 1));
+	return 0;
+}
+
+/* Whether somebody holds the claim, and its pid if that can be told. Nobody accepts these
+ * connections: when the queue is full the answer is EAGAIN, which tells that there is a holder. */
+static bool ask_holder(const struct sockaddr_un *address, socklen_t length, int64_t *ret_pid)
+{
+	_cleanup_close_ int asking = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred holder;
+	socklen_t holder_size = sizeof(holder);
+
+	*ret_pid = 0;
+	if (asking < 0)
+		return false;
+	if (connect(asking, (const struct sockaddr *)address, length) < 0)
+		return errno == EAGAIN;
+	if (getsockopt(asking, SOL_SOCKET, SO_PEERCRED, &holder, &holder_size) == 0)
+		*ret_pid = holder.pid;
+	return true;
+}
+
+int session_target_claimed(pid_t pid, int64_t *ret_other)
+{
+	struct sockaddr_un address;
+	socklen_t length;
+	int r = claim_address(pid, &address, &length);
+
+	if (r < 0)
+		return err_trace(r);
+	return ask_holder(&address, length, ret_other) ? SESSION_TARGET_SAMPLED : SESSION_TARGET_OK;
+}
+
+int session_target_claim(pid_t pid, int *ret_fd, int64_t *ret_other)
+{
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un address;
+	socklen_t length;
+	int r = claim_address(pid, &address, &length);
+
+	if (r < 0)
+		return err_trace(r);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_trace(err_errno());
@@ -227,10 +243,6 @@ int session_target_claim(pid_t pid, int *ret_fd, int64_t *ret_other)
 	}
 	if (errno != EADDRINUSE)
 		return err_trace(err_errno());
-	*ret_other = 0;
-	asking = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (asking >= 0 && connect(asking, (struct sockaddr *)&address, length) == 0 &&
-	    getsockopt(asking, SOL_SOCKET, SO_PEERCRED, &holder, &holder_size) == 0)
-		*ret_other = holder.pid;
+	(void)ask_holder(&address, length, ret_other);
 	return SESSION_TARGET_SAMPLED;
 }

@@ -4,8 +4,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "process/process.h"
 
 enum session_target {
 	SESSION_TARGET_OK = 0,
@@ -50,3 +53,20 @@ enum session_target_state session_target_state(pid_t pid);
  * @return SESSION_TARGET_OK, SESSION_TARGET_SAMPLED with ret_other, or a negative errno
  */
 int session_target_claim(pid_t pid, int *ret_fd, int64_t *ret_other);
+
+/**
+ * Is a process claimed now? Looks without claiming.
+ *
+ * @param ret_other	the claiming process, 0 when that cannot be told
+ * @return SESSION_TARGET_OK, SESSION_TARGET_SAMPLED, or a negative errno
+ */
+int session_target_claimed(pid_t pid, int64_t *ret_other);
+
+/** Have we CAP_SYS_PTRACE (in our own user namespace)? */
+bool session_target_privileged(void);
+
+/** kernel.yama.ptrace_scope, -1 when this kernel has no Yama. */
+int64_t session_target_yama(void);
+
+/** Is the cgroup (v2) of the process frozen? */
+bool session_target_frozen(const struct process *process);

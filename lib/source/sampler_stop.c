@@ -101,10 +101,9 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 		sampler_wall_charge_rest(s, target, thread);
 }
 
-static void repair(struct sampler *s, struct sampler_target *target, pid_t tid, const void *user)
+static void repair(struct sampler *s, pid_t tid, const void *user)
 {
-	bool plain = tracee_needs_restart_syscall(s->arch, user) &&
-		     process_thread_is_filtered(target->process, tid);
+	bool plain = tracee_needs_restart_syscall(s->arch, user) && process_thread_is_filtered(tid);
 
 	switch (tracee_repair(s->set, tid, s->arch, user, plain)) {
 	case TRACEE_NOT_NEEDED:
@@ -142,7 +141,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
-		repair(s, target, event->tid, user);
+		repair(s, event->tid, user);
 		thread->stops++;
 	}
 	tracee_release(s->set, event->tid);

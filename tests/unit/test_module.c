@@ -56,6 +56,8 @@ static void finds_symbols_of_itself_and_libc(void **state)
 {
 	struct fixture *f = *state;
 	struct module *own = module_of(f, a_local_function), *libc = module_of(f, a64l);
+	const char *const names[] = {"a64l", "a_local_function", "no_such_function"};
+	struct module_sources sources;
 	struct module_symbol symbol;
 	uintptr_t at = (uintptr_t)a_local_function;
 	uint64_t bias;
@@ -69,6 +71,13 @@ static void finds_symbols_of_itself_and_libc(void **state)
 	assert_true(!module_symbol_at(own, at + symbol.size, &symbol) ||
 		    strcmp(symbol.name, "a_local_function") != 0);
 	assert_true(module_has_symtab(own));
+	module_get_sources(own, &sources);
+	assert_int_equal(sources.names, MODULE_NAMES_SYMTAB);
+	assert_int_equal(sources.lines, MODULE_LINES_OWN);
+	assert_true(sources.eh_frame);
+	assert_false(sources.gopclntab);
+	assert_int_equal(module_defines(own, names, 3), 1 << 1);
+	assert_int_equal(module_defines(libc, names, 3), 1 << 0);
 	assert_null(module_problem(own));
 	assert_ptr_equal(module_map_main(f->map)->module, own);
 	assert_ptr_not_equal(own, libc);
