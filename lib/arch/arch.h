@@ -48,6 +48,9 @@ struct arch_restart {
 struct arch_transfer {
 	int nr;
 	uint8_t count_arg; /* which argument (0..5) is the count asked for */
+	uint8_t flag_arg;
+	uint32_t flag; /* only with this bit in flag_arg is less than that a short count; 0: always
+			*/
 };
 
 struct arch {

@@ -4,6 +4,7 @@
 
 #include <asm/unistd.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/user.h>
 
 #include "arch/arch.h"
@@ -60,10 +61,24 @@ static const struct arch_restart restarts[] = {
 	 "io_uring/io_uring.c io_cqring_wait: completions stay in the ring; nothing was submitted"},
 };
 
+/*
+ * Only what the registers tell. Not here: writev, sendmsg and recvmsg with MSG_WAITALL, whose
+ * counts are in memory; read, for which less is the normal case; io_uring_enter that submitted all
+ * and waited too short, which the ring tells.
+ */
 static const struct arch_transfer transfers[] = {
-	{__NR_write, 2},  {__NR_pwrite64, 2},        {__NR_sendto, 2},    {__NR_sendfile, 3},
-	{__NR_splice, 4}, {__NR_copy_file_range, 4}, {__NR_recvmmsg, 2},  {__NR_sendmmsg, 2},
-	{__NR_tee, 2},    {__NR_io_uring_enter, 1},  {__NR_getrandom, 1},
+	{__NR_write, 2},
+	{__NR_pwrite64, 2},
+	{__NR_sendto, 2},
+	{__NR_sendfile, 3},
+	{__NR_splice, 4},
+	{__NR_copy_file_range, 4},
+	{__NR_recvmmsg, 2},
+	{__NR_sendmmsg, 2},
+	{__NR_tee, 2},
+	{__NR_recvfrom, 2, 3, MSG_WAITALL},
+	{__NR_io_uring_enter, 1},
+	{__NR_getrandom, 1},
 };
 
 /* [endbr64] [bnd] jmp *disp32(%rip): psABI 1.0, figures 5.2 and 13.1. */

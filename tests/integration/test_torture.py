@@ -15,6 +15,12 @@ ALLOWANCE_US = 5000
 # connection is lost, and nobody waits less (net/ipv4/af_inet.c, __inet_stream_connect).
 OTHER_ERRNO = {"connect-tcp-timeo"}
 
+# What arch_transfer_short() cannot see.
+UNTOLD = {"writev-pipe", "sendmsg-tcp", "io_uring-submit-wait", "pread-dev-zero"}
+# A recvmmsg cut short leaves its ERESTARTSYS as the socket's error, which the next call returns
+# (net/socket.c, do_recvmmsg).
+AFTER_SHORT = {"recvmmsg"}
+
 
 def read_table(text):
     """Lines of "NAME KEY N KEY N…" as {name: {key: number}}."""
@@ -70,6 +76,30 @@ class Torture(Case):
         # Single ones are the machine's.
         late = [late / calls for late, calls in zip(total["late"], total["calls"])]
         self.assertLess(late[1], late[0] + 0.01)
+
+    def test_transfers(self):
+        """A stop inside a transfer cannot be mended; but each is counted that registers tell."""
+        alone, _ = self.run_victim("transfer", 0)
+        self.assertGreater(len(alone), 10)
+        for hz in (100, 1000):
+            table, said = self.run_victim("transfer", hz)
+            print(f"at {hz} Hz:", re.findall(r"(?:stops|calls) .*", said), file=sys.stderr)
+            self.assertEqual(table.keys(), alone.keys())
+            for name, row in table.items():
+                print(f"{name:24}", alone[name], row, file=sys.stderr)
+                self.assertGreater(row["calls"], 0, name)
+                self.assertEqual(row["eintr"], 0, name)
+                if name not in AFTER_SHORT:
+                    self.assertEqual(row["wrong"], 0, name)
+            short, told = (sum(row["short"] for name, row in table.items() if name not in but)
+                           for but in ((), UNTOLD))
+            print(f"short: {short} of {sum(row['calls'] for row in table.values())}",
+                  file=sys.stderr)
+            # More, where a thread was stopped twice before it could return.
+            counted = int(re.search(r"(\d+) transfers cut short", said)[1])
+            self.assertGreaterEqual(counted, told)
+            self.assertLessEqual(counted, 5 + told * 3 // 2)
+            self.assertLessEqual(short, int(re.search(r"stops +(\d+)", said)[1]))
 
 
 if __name__ == "__main__":
