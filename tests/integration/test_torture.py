@@ -2,14 +2,14 @@
 """Blocking system calls do not notice that they are profiled. TORTURE_SECONDS: the long form."""
 import os
 import re
+import statistics
 import subprocess
 import sys
 
 from support import Case, Target, main, victim
 
 SECONDS = float(os.environ.get("TORTURE_SECONDS", "2"))
-# What a loaded machine adds to the median of a call's lateness; a coarse time-out ends anywhere
-# in a scheduler tick.
+# What a loaded machine adds to the median lateness.
 ALLOWANCE_US = 5000
 # A connect whose time-out runs out after a restart says EALREADY for EINPROGRESS: nothing of the
 # connection is lost, and nobody waits less (net/ipv4/af_inet.c, __inet_stream_connect).
@@ -71,11 +71,11 @@ class Torture(Case):
             self.assertEqual(row["early"], 0, line)
             if name not in OTHER_ERRNO:
                 self.assertEqual(row["wrong"], 0, line)
-            self.assertLess(row["p50_us"], alone[name]["p50_us"] + 1000000 / hz + ALLOWANCE_US,
-                            line)
-        # Single ones are the machine's.
-        late = [late / calls for late, calls in zip(total["late"], total["calls"])]
-        self.assertLess(late[1], late[0] + 0.01)
+            # One call that is put off by its whole time-out each time, not a busy machine.
+            self.assertLess(row["again"], 3 + row["calls"] // 10, line)
+        # Others use this machine too, and not the same from run to run: medians.
+        medians = [statistics.median(row["p50_us"] for row in t.values()) for t in (alone, table)]
+        self.assertLess(medians[1], medians[0] + 1000000 / hz + ALLOWANCE_US)
 
     def test_transfers(self):
         """A stop inside a transfer cannot be mended; but each is counted that registers tell."""
@@ -95,9 +95,10 @@ class Torture(Case):
                            for but in ((), UNTOLD))
             print(f"short: {short} of {sum(row['calls'] for row in table.values())}",
                   file=sys.stderr)
-            # More, where a thread was stopped twice before it could return.
+            # More, where a thread was stopped twice before it could return; less, where the
+            # stop came when cprof no longer waited for it.
             counted = int(re.search(r"(\d+) transfers cut short", said)[1])
-            self.assertGreaterEqual(counted, told)
+            self.assertGreaterEqual(counted + 2, told)
             self.assertLessEqual(counted, 5 + told * 3 // 2)
             self.assertLessEqual(short, int(re.search(r"stops +(\d+)", said)[1]))
 
