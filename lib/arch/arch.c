@@ -55,7 +55,9 @@ bool arch_transfer_short(const struct arch *arch, const void *user)
 	for (unsigned i = 0; i < arch->n_transfers; i++) {
 		const struct arch_transfer *transfer = &arch->transfers[i];
 
-		if (transfer->nr == nr)
+		if (transfer->nr == nr &&
+		    (!transfer->flag ||
+		     arch_user_word(user, arch->user_args[transfer->flag_arg]) & transfer->flag))
 			return result > 0 &&
 			       (uint64_t)result <
 				       arch_user_word(user, arch->user_args[transfer->count_arg]);

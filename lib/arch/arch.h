@@ -30,9 +30,17 @@ static inline void arch_reg_set(struct arch_regs *regs, unsigned reg, uint64_t v
 	regs->known |= 1U << reg;
 }
 
+/* What must hold, beside the number, before a call is started again. */
+enum arch_restart_if {
+	ARCH_RESTART_ALWAYS,
+	ARCH_RESTART_SOCKET,  /* its first argument is the descriptor of a socket */
+	ARCH_RESTART_NO_ARG1, /* its second argument is 0 */
+};
+
 /** A call that returns -EINTR to a stop, and that may be started again instead. */
 struct arch_restart {
 	int nr;
+	enum arch_restart_if only_if;
 	const char *why; /* why a restart loses nothing */
 };
 
@@ -40,6 +48,9 @@ struct arch_restart {
 struct arch_transfer {
 	int nr;
 	uint8_t count_arg; /* which argument (0..5) is the count asked for */
+	uint8_t flag_arg;
+	uint32_t flag; /* only with this bit in flag_arg is less than that a short count; 0: always
+			*/
 };
 
 struct arch {

@@ -20,6 +20,8 @@
 
 /* Polling for a stop costs a CPU but saves the wake-up: half the pause. See lib/README.md. */
 #define POLL_FOR (60 * NSEC_PER_USEC)
+/* How long stops under way are waited for at the end. */
+#define AWAIT_FOR (200 * NSEC_PER_MSEC)
 
 static void raise_priority(struct sampler *s)
 {
@@ -220,6 +222,21 @@ static int look(struct sampler *s, uint64_t now)
 	return 0;
 }
 
+/* For the stops under way at the end: one that nobody handles leaves its EINTR in the target. Most
+ * arrive at once; a thread that waits for a CPU needs its turn. */
+static void await_stops(struct sampler *s)
+{
+	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
+	uint64_t end = clock_now_ns() + AWAIT_FOR;
+
+	drain(s);
+	while (tracee_held(s->set) && clock_now_ns() < end) {
+		/* SIGCHLD is one for many: never rely on it alone. */
+		(void)poll(&fd, 1, 1);
+		drain(s);
+	}
+}
+
 static int tick(struct sampler *s, uint64_t now)
 {
 	struct tracee_event event;
@@ -365,8 +382,8 @@ int sampler_run(struct sampler *s)
 	sampler_budget_init(s, start);
 	tracee_spawn_release(s->set);
 	r = loop(s, start);
-	/* What still runs towards its stop is released when it arrives, or with this thread. */
-	drain(s);
+	/* What has not stopped after that is released with this thread. */
+	await_stops(s);
 	settle(s);
 	s->stats.elapsed_ns = clock_now_ns() - start;
 	for (size_t i = 0; i < s->targets.n; i++)

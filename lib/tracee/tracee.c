@@ -4,7 +4,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -197,6 +199,34 @@ bool tracee_needs_restart_syscall(const struct arch *arch, const void *user)
 	       (int64_t)arch_user_word(user, arch->user_result) == -ERESTART_RESTARTBLOCK;
 }
 
+static bool is_socket(pid_t tid, int fd)
+{
+	char path[48], target[16];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
+	n = readlink(path, target, sizeof(target));
+	return n >= 8 && memcmp(target, "socket:[", 8) == 0;
+}
+
+static bool may_restart(pid_t tid, const struct arch *arch, const void *user, int nr)
+{
+	const struct arch_restart *restart = arch_restart_find(arch, nr);
+
+	if (!restart)
+		return false;
+	switch (restart->only_if) {
+	case ARCH_RESTART_ALWAYS:
+		return true;
+	case ARCH_RESTART_SOCKET:
+		return is_socket(tid, (int)arch_user_word(user, arch->user_args[0]));
+	case ARCH_RESTART_NO_ARG1:
+		/* An unsigned int: the upper half means nothing. */
+		return (uint32_t)arch_user_word(user, arch->user_args[1]) == 0;
+	}
+	return false;
+}
+
 enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const struct arch *arch,
 				 const void *user, bool plain)
 {
@@ -205,7 +235,7 @@ enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const 
 
 	if (nr < 0 || (result != -EINTR && !(plain && result == -ERESTART_RESTARTBLOCK)))
 		return TRACEE_NOT_NEEDED;
-	if (result == -EINTR && !arch_restart_find(arch, (int)nr))
+	if (result == -EINTR && !may_restart(tid, arch, user, (int)nr))
 		return TRACEE_LEFT_EINTR;
 	/* PTRACE_POKEUSER writes one register; its offsets are those of the block. */
 	if (ptrace(PTRACE_POKEUSER, tid, (void *)(uintptr_t)arch->user_result,

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <cmocka.h>
+
+#include "arch/arch.h"
+
+/* The kernel's register block at the end of a call. */
+static uint64_t user[64];
+
+static void set(uint16_t offset, uint64_t value)
+{
+	memcpy((char *)user + offset, &value, sizeof(value));
+}
+
+static bool is_short(long nr, uint64_t arg1, uint64_t arg2, uint64_t arg3, int64_t result)
+{
+	const struct arch *arch = arch_native();
+
+	memset(user, 0, sizeof(user));
+	set(arch->user_syscall, (uint64_t)nr);
+	set(arch->user_args[1], arg1);
+	set(arch->user_args[2], arg2);
+	set(arch->user_args[3], arg3);
+	set(arch->user_result, (uint64_t)result);
+	return arch_transfer_short(arch, user);
+}
+
+static void short_counts(void **state)
+{
+	assert_true(is_short(SYS_write, 0, 100, 0, 99));
+	assert_false(is_short(SYS_write, 0, 100, 0, 100));
+	assert_false(is_short(SYS_write, 0, 100, 0, 0));
+	assert_false(is_short(SYS_write, 0, 100, 0, -EINTR));
+	/* Its second argument is how much is wanted, its third the flags. */
+	assert_true(is_short(SYS_getrandom, 100, 0, 0, 99));
+	/* Less than a full buffer is how these end. */
+	assert_false(is_short(SYS_read, 0, 100, 0, 99));
+	assert_false(is_short(SYS_recvfrom, 0, 100, MSG_PEEK, 99));
+	assert_true(is_short(SYS_recvfrom, 0, 100, MSG_WAITALL, 99));
+	assert_false(is_short(SYS_recvfrom, 0, 100, MSG_WAITALL, 100));
+	/* Not in a call. */
+	assert_false(is_short(-1, 100, 100, MSG_WAITALL, 99));
+}
+
+static enum arch_restart_if condition(long nr)
+{
+	const struct arch_restart *restart = arch_restart_find(arch_native(), (int)nr);
+
+	assert_non_null(restart);
+	assert_non_null(restart->why);
+	return restart->only_if;
+}
+
+static void restarts(void **state)
+{
+	static const long never[] = {SYS_close, SYS_ioctl,  SYS_mount, SYS_openat,
+				     SYS_dup3,  SYS_splice, SYS_fsync};
+
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		assert_null(arch_restart_find(arch_native(), (int)never[i]));
+	assert_null(arch_restart_find(arch_native(), -1));
+	assert_int_equal(condition(SYS_epoll_pwait), ARCH_RESTART_ALWAYS);
+	assert_int_equal(condition(SYS_recvmmsg), ARCH_RESTART_ALWAYS);
+	/* What else they may read and write is not known to have changed nothing. */
+	assert_int_equal(condition(SYS_read), ARCH_RESTART_SOCKET);
+	assert_int_equal(condition(SYS_readv), ARCH_RESTART_SOCKET);
+	assert_int_equal(condition(SYS_write), ARCH_RESTART_SOCKET);
+	assert_int_equal(condition(SYS_writev), ARCH_RESTART_SOCKET);
+	assert_int_equal(condition(SYS_io_uring_enter), ARCH_RESTART_NO_ARG1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(short_counts),
+		cmocka_unit_test(restarts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
