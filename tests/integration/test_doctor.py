@@ -198,7 +198,9 @@ class Held(DoctorCase):
         with Target([victim("phases"), "user", "2", "60"]) as target:
             wait_for_text(f"/proc/{target.pid}/status", "Threads:\t3")
             os.kill(target.pid, signal.SIGSTOP)
-            wait_for_state(target.pid, "T")
+            # Each thread stops when it runs next.
+            for tid in os.listdir(f"/proc/{target.pid}/task"):
+                wait_for_state(tid, "T")
             found = self.doctor(target.pid, expect=1)
             self.assertRegex(found["held"][0], r"^3 threads stopped by a signal \(T\)")
             self.assertEqual(target.state(), "T", "touched without --resume")
