@@ -104,7 +104,7 @@ static void print_rights(const struct doctor *d)
 static void print_kernel(const struct doctor *d)
 {
 	doctor_line("kernel",
-		    "schedstat %s, process_vm_readv %s, /proc/PID/syscall %s (not needed yet)",
+		    "schedstat %s, process_vm_readv %s, /proc/PID/syscall %s (for wall time)",
 		    answer(d->schedstat), answer(d->stack_reads), answer(d->syscall_file));
 }
 
