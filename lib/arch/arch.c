@@ -30,7 +30,7 @@ const struct arch_restart *arch_restart_find(const struct arch *arch, int nr)
 	return NULL;
 }
 
-bool arch_transfer_short(const struct arch *arch, const void *user)
+const struct arch_transfer *arch_transfer_short(const struct arch *arch, const void *user)
 {
 	int64_t nr = (int64_t)arch_user_word(user, arch->user_syscall);
 	int64_t result = (int64_t)arch_user_word(user, arch->user_result);
@@ -38,12 +38,15 @@ bool arch_transfer_short(const struct arch *arch, const void *user)
 	for (unsigned i = 0; i < arch->n_transfers; i++) {
 		const struct arch_transfer *transfer = &arch->transfers[i];
 
-		if (transfer->nr == nr &&
-		    (!transfer->flag ||
-		     arch_user_word(user, arch->user_args[transfer->flag_arg]) & transfer->flag))
-			return result > 0 &&
-			       (uint64_t)result <
-				       arch_user_word(user, arch->user_args[transfer->count_arg]);
+		if (transfer->nr != nr)
+			continue;
+		if (transfer->flag &&
+		    !(arch_user_word(user, arch->user_args[transfer->flag_arg]) & transfer->flag))
+			return NULL;
+		if (result > 0 &&
+		    (uint64_t)result < arch_user_word(user, arch->user_args[transfer->count_arg]))
+			return transfer;
+		return NULL;
 	}
-	return false;
+	return NULL;
 }

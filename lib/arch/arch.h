@@ -49,8 +49,8 @@ struct arch_transfer {
 	int nr;
 	uint8_t count_arg; /* which argument (0..5) is the count asked for */
 	uint8_t flag_arg;
-	uint32_t flag; /* only with this bit in flag_arg is less than that a short count; 0: always
-			*/
+	uint32_t flag;    /* counts only with this bit in flag_arg; 0: always */
+	bool keeps_error; /* its socket keeps what it was interrupted with: tracee_mend_socket() */
 };
 
 struct arch {
@@ -109,5 +109,5 @@ const char *arch_syscall_name(const struct arch *arch, int nr);
 /** The entry that allows starting a call again after a stop made it return -EINTR, or NULL. */
 const struct arch_restart *arch_restart_find(const struct arch *arch, int nr);
 
-/** Did the call whose registers these are come back with less than was asked for? */
-bool arch_transfer_short(const struct arch *arch, const void *user);
+/** The entry of the call whose registers these are if it came back with less than was asked for. */
+const struct arch_transfer *arch_transfer_short(const struct arch *arch, const void *user);

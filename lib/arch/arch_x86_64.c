@@ -73,7 +73,7 @@ static const struct arch_transfer transfers[] = {
 	{__NR_sendfile, 3},
 	{__NR_splice, 4},
 	{__NR_copy_file_range, 4},
-	{__NR_recvmmsg, 2},
+	{__NR_recvmmsg, 2, .keeps_error = true},
 	{__NR_sendmmsg, 2},
 	{__NR_tee, 2},
 	{__NR_recvfrom, 2, 3, MSG_WAITALL},

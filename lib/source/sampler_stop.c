@@ -160,6 +160,7 @@ static void publish(struct sampler *s, struct sampler_thread *thread, struct sna
 static void on_stop(struct sampler *s, const struct tracee_event *event)
 {
 	struct sampler_thread *thread = sampler_threads_find(s, event->tid);
+	const struct arch_transfer *transfer;
 	struct snapshot *snapshot = NULL;
 	/* Room for the block of any CPU; aligned for its words. */
 	uint64_t user[64];
@@ -189,7 +190,10 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 			s->stats.left_eintr++;
 			break;
 		}
-		s->stats.short_counts += arch_transfer_short(s->arch, user);
+		transfer = arch_transfer_short(s->arch, user);
+		s->stats.short_counts += transfer != NULL;
+		if (transfer && transfer->keeps_error)
+			(void)tracee_mend_socket(event->tid, s->arch, user);
 	}
 	tracee_release(s->set, event->tid);
 	hist_add(&s->stats.pause, clock_now_ns() - event->asked_ns);

@@ -30,7 +30,7 @@ static bool is_short(long nr, uint64_t arg1, uint64_t arg2, uint64_t arg3, int64
 	set(arch->user_args[2], arg2);
 	set(arch->user_args[3], arg3);
 	set(arch->user_result, (uint64_t)result);
-	return arch_transfer_short(arch, user);
+	return arch_transfer_short(arch, user) != NULL;
 }
 
 static void short_counts(void **state)
