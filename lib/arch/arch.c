@@ -47,20 +47,65 @@ const struct arch_restart *arch_restart_find(const struct arch *arch, int nr)
 	return NULL;
 }
 
-bool arch_transfer_short(const struct arch *arch, const void *user)
+/* More are not looked at: a call with so many is not judged. */
+#define MAX_IOVECS 64
+
+/* struct iovec and struct msghdr of 64-bit kernels, include/uapi/linux/uio.h and socket.h. */
+static bool sum_iovecs(uint64_t addr, uint64_t n, arch_read read, void *from, uint64_t *ret_sum)
+{
+	struct {
+		uint64_t base, size;
+	} iovecs[MAX_IOVECS];
+
+	if (n > MAX_IOVECS || !read(from, addr, iovecs, n * sizeof(iovecs[0])))
+		return false;
+	*ret_sum = 0;
+	for (uint64_t i = 0; i < n; i++)
+		*ret_sum += iovecs[i].size;
+	return true;
+}
+
+static bool count_of(const struct arch *arch, const struct arch_transfer *transfer,
+		     const void *user, arch_read read, void *from, uint64_t *ret_count)
+{
+	uint64_t value = arch_user_word(user, arch->user_args[transfer->count_arg]);
+	struct {
+		uint64_t name, name_size, iovecs, n_iovecs;
+	} message;
+
+	switch (transfer->count) {
+	case ARCH_COUNT_ARG:
+		*ret_count = value;
+		return true;
+	case ARCH_COUNT_IOVEC:
+		return sum_iovecs(value,
+				  arch_user_word(user, arch->user_args[transfer->count_arg + 1]),
+				  read, from, ret_count);
+	case ARCH_COUNT_MSGHDR:
+		return read(from, value, &message, sizeof(message)) &&
+		       sum_iovecs(message.iovecs, message.n_iovecs, read, from, ret_count);
+	}
+	return false;
+}
+
+const struct arch_transfer *arch_transfer_short(const struct arch *arch, const void *user,
+						arch_read read, void *from)
 {
 	int64_t nr = (int64_t)arch_user_word(user, arch->user_syscall);
 	int64_t result = (int64_t)arch_user_word(user, arch->user_result);
+	uint64_t count;
 
-	for (unsigned i = 0; i < arch->n_transfers; i++) {
+	for (unsigned i = 0; i < arch->n_transfers && result > 0; i++) {
 		const struct arch_transfer *transfer = &arch->transfers[i];
 
-		if (transfer->nr == nr &&
-		    (!transfer->flag ||
-		     arch_user_word(user, arch->user_args[transfer->flag_arg]) & transfer->flag))
-			return result > 0 &&
-			       (uint64_t)result <
-				       arch_user_word(user, arch->user_args[transfer->count_arg]);
+		if (transfer->nr != nr)
+			continue;
+		if (transfer->flag &&
+		    !(arch_user_word(user, arch->user_args[transfer->flag_arg]) & transfer->flag))
+			return NULL;
+		if (count_of(arch, transfer, user, read, from, &count) && (uint64_t)result < count)
+			return transfer;
+		return NULL;
 	}
-	return false;
+	return NULL;
 }

@@ -44,13 +44,22 @@ struct arch_restart {
 	const char *why; /* why a restart loses nothing */
 };
 
+/** Where a call says how much it is asked for. */
+enum arch_count {
+	ARCH_COUNT_ARG,    /* in an argument */
+	ARCH_COUNT_IOVEC,  /* in an array of struct iovec: its address is the argument, its length
+			      the next one */
+	ARCH_COUNT_MSGHDR, /* in the array that a struct msghdr refers to */
+};
+
 /** A call that can come back early with a smaller count because of a stop. */
 struct arch_transfer {
 	int nr;
-	uint8_t count_arg; /* which argument (0..5) is the count asked for */
+	uint8_t count_arg; /* which argument (0..5) */
 	uint8_t flag_arg;
-	uint32_t flag; /* only with this bit in flag_arg is less than that a short count; 0: always
-			*/
+	uint32_t flag; /* counts only with this bit in flag_arg; 0: always */
+	enum arch_count count;
+	bool keeps_error; /* its socket keeps what it was interrupted with: tracee_mend_socket() */
 };
 
 struct arch {
@@ -136,5 +145,13 @@ const char *arch_syscall_name(const struct arch *arch, int nr);
 /** The entry that allows starting a call again after a stop made it return -EINTR, or NULL. */
 const struct arch_restart *arch_restart_find(const struct arch *arch, int nr);
 
-/** Did the call whose registers these are come back with less than was asked for? */
-bool arch_transfer_short(const struct arch *arch, const void *user);
+/** Reads memory of the thread; false when it cannot or should not be read. */
+typedef bool (*arch_read)(void *from, uint64_t addr, void *bytes, size_t size);
+
+/**
+ * The entry of the call whose registers these are if it came back with less than was asked for.
+ *
+ * @param read, from	for counts that are in memory
+ */
+const struct arch_transfer *arch_transfer_short(const struct arch *arch, const void *user,
+						arch_read read, void *from);

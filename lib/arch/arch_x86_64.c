@@ -62,21 +62,24 @@ static const struct arch_restart restarts[] = {
 };
 
 /*
- * Only what the registers tell. Not here: writev, sendmsg and recvmsg with MSG_WAITALL, whose
- * counts are in memory; read, for which less is the normal case; io_uring_enter that submitted all
- * and waited too short, which the ring tells.
+ * Not here: read, for which less is the normal case; io_uring_enter that submitted all and waited
+ * too short, which the ring tells.
  */
 static const struct arch_transfer transfers[] = {
 	{__NR_write, 2},
 	{__NR_pwrite64, 2},
+	{__NR_writev, 1, .count = ARCH_COUNT_IOVEC},
+	{__NR_pwritev, 1, .count = ARCH_COUNT_IOVEC},
 	{__NR_sendto, 2},
+	{__NR_sendmsg, 1, .count = ARCH_COUNT_MSGHDR},
 	{__NR_sendfile, 3},
 	{__NR_splice, 4},
 	{__NR_copy_file_range, 4},
-	{__NR_recvmmsg, 2},
+	{__NR_recvmmsg, 2, .keeps_error = true},
 	{__NR_sendmmsg, 2},
 	{__NR_tee, 2},
 	{__NR_recvfrom, 2, 3, MSG_WAITALL},
+	{__NR_recvmsg, 1, 2, MSG_WAITALL, ARCH_COUNT_MSGHDR},
 	{__NR_io_uring_enter, 1},
 	{__NR_getrandom, 1},
 };

@@ -86,11 +86,14 @@ static bool has_ended(struct sampler *s, struct sampler_target *target,
 	return state == 0 || state == 'Z' || state == 'X';
 }
 
-static bool stop_one(struct sampler *s, const struct sampler_lane *lane)
+static bool stop_one(struct sampler *s, const struct sampler_lane *lane, uint64_t now)
 {
 	struct sampler_thread *thread = &lane->target->threads.items.items[lane->thread];
-	int r = tracee_stop(s->set, lane->target->pid, thread->tid);
+	int r;
 
+	if (thread->rest_until > now)
+		return false;
+	r = tracee_stop(s->set, lane->target->pid, thread->tid);
 	if (r == TRACEE_DENIED) {
 		if (has_ended(s, lane->target, thread))
 			s->stats.lost++;
@@ -115,7 +118,7 @@ bool sampler_choose_and_stop(struct sampler *s, uint64_t now)
 			sampler_wall_runs(&lane->target->threads.items.items[lane->thread]);
 		if (tracee_held(s->set) >= HELD_PER_CPU * s->n_cpus)
 			break;
-		if (stop_one(s, lane)) {
+		if (stop_one(s, lane, now)) {
 			stopped++;
 			/* Before anything that could block: the watchdog reads it. */
 			atomic_store(&s->shared->held, tracee_held(s->set));

@@ -29,15 +29,16 @@ struct sampler_thread {
 	pid_t tid;
 	uint32_t slot;
 	char name[64];
-	int sched_fd, stat_fd;    /* kept open while busy; -1 */
-	uint64_t run_ns;          /* CPU time at the last look */
-	uint64_t slices;          /* times it was put on a CPU, at the last look */
-	uint64_t charged_ns;      /* CPU time up to its last sample */
-	uint64_t moved_at;        /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
-	uint64_t arrived_at;      /* when slices last moved */
-	uint64_t stops;           /* times it was stopped */
-	bool present;             /* found by the directory scan under way */
-	struct sampler_wait wait; /* SAMPLER_WALL only */
+	int sched_fd, stat_fd; /* kept open while busy; -1 */
+	uint64_t run_ns;       /* CPU time at the last look */
+	uint64_t slices;       /* times it was put on a CPU, at the last look */
+	uint64_t charged_ns;   /* CPU time up to its last sample */
+	uint64_t moved_at;     /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
+	uint64_t arrived_at;   /* when slices last moved */
+	uint64_t stops;        /* times it was stopped */
+	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
+	bool present;                 /* found by the directory scan under way */
+	struct sampler_wait wait;     /* SAMPLER_WALL only */
 };
 
 /* Tables sorted by tid, as the kernel lists them. */
@@ -177,6 +178,10 @@ bool sampler_thread_look(struct sampler *s, struct sampler_target *target,
 /** State letter and last CPU of a thread, its name noted; 0 when it is gone. */
 char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 			  struct sampler_thread *thread, int *ret_cpu);
+
+/** Notes whether a stop cut a transfer short: the thread is then left alone for a while, the longer
+ * the more often it happens. */
+void sampler_thread_rest(struct sampler *s, struct sampler_thread *thread, bool cut_short);
 
 void sampler_thread_close(struct sampler *s, struct sampler_thread *thread);
 

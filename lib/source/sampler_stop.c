@@ -101,11 +101,25 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 		sampler_wall_charge_rest(s, target, thread);
 }
 
-static void repair(struct sampler *s, pid_t tid, const void *user)
+/* Only what surely lies in memory is read while the thread is held, see sampler_stack.c. */
+static bool read_memory(void *from, uint64_t addr, void *bytes, size_t size)
 {
-	bool plain = tracee_needs_restart_syscall(s->arch, user) && process_thread_is_filtered(tid);
+	struct sampler_target *target = from;
+	uint64_t start, end;
 
-	switch (tracee_repair(s->set, tid, s->arch, user, plain)) {
+	return sampler_stack_bounds(target, addr, &start, &end) &&
+	       process_read(target->process, addr, bytes, size) == (ssize_t)size;
+}
+
+static void repair(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
+		   const void *user)
+{
+	bool plain = tracee_needs_restart_syscall(s->arch, user) &&
+		     process_thread_is_filtered(thread->tid);
+	const struct arch_transfer *transfer =
+		arch_transfer_short(s->arch, user, read_memory, target);
+
+	switch (tracee_repair(s->set, thread->tid, s->arch, user, plain)) {
 	case TRACEE_NOT_NEEDED:
 		break;
 	case TRACEE_REPAIRED:
@@ -115,7 +129,10 @@ static void repair(struct sampler *s, pid_t tid, const void *user)
 		s->stats.left_eintr++;
 		break;
 	}
-	s->stats.short_counts += arch_transfer_short(s->arch, user);
+	s->stats.short_counts += transfer != NULL;
+	if (transfer && transfer->keeps_error)
+		(void)tracee_mend_socket(thread->tid, s->arch, user);
+	sampler_thread_rest(s, thread, transfer != NULL);
 }
 
 static void on_stop(struct sampler *s, const struct tracee_event *event)
@@ -141,7 +158,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
-		repair(s, event->tid, user);
+		repair(s, target, thread, user);
 		thread->stops++;
 	}
 	tracee_release(s->set, event->tid);

@@ -10,12 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "source/sampler_priv.h"
 
 /* A thread that moved within this time is looked at on every tick. */
 #define BUSY_FOR NSEC_PER_SEC
+/* How long a thread rests whose transfer was cut short: the first time, and at most. */
+#define MIN_REST (100 * NSEC_PER_MSEC)
+#define MAX_REST NSEC_PER_SEC
 
 void sampler_thread_close(struct sampler *s, struct sampler_thread *thread)
 {
@@ -97,6 +101,26 @@ char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 	memcpy(thread->name, stat.name, sizeof(thread->name));
 	*ret_cpu = stat.processor;
 	return stat.state;
+}
+
+/*
+ * A stop that meets a transfer ends it early, and nothing mends that; so those threads are met less
+ * often. Whether a thread rests follows from what it did before, not from what it does, and what it
+ * uses meanwhile is charged to its next sample.
+ */
+void sampler_thread_rest(struct sampler *s, struct sampler_thread *thread, bool cut_short)
+{
+	uint64_t now;
+
+	if (!cut_short) {
+		thread->rest_ns /= 2;
+		return;
+	}
+	now = clock_now_ns();
+	thread->rest_ns = MAX(2 * thread->rest_ns, MIN_REST);
+	thread->rest_ns = MIN(thread->rest_ns, MAX_REST);
+	/* At random within half and one and a half of it, so as not to keep step. */
+	thread->rest_until = now + thread->rest_ns / 2 + sampler_random(s) % thread->rest_ns;
 }
 
 void sampler_thread_count_stops(struct sampler *s, const struct sampler_target *target,

@@ -105,6 +105,14 @@ bool tracee_needs_restart_syscall(const struct arch *arch, const void *user);
 enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const struct arch *arch,
 				 const void *user, bool plain);
 
+/**
+ * Clears what the stop of a recvmmsg that came back with less (arch_transfer, keeps_error) has left
+ * for the next call on its socket. An error that the network made in that very moment goes with it.
+ *
+ * @return whether it was done
+ */
+bool tracee_mend_socket(pid_t tid, const struct arch *arch, const void *user);
+
 /** Lets a stopped thread go on as if it had not been stopped: a signal that was about to be
  * delivered is, a group-stop stays one. */
 void tracee_release(struct tracee_set *set, pid_t tid);

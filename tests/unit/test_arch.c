@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <cmocka.h>
 
@@ -20,6 +21,13 @@ static void set(uint16_t offset, uint64_t value)
 	memcpy((char *)user + offset, &value, sizeof(value));
 }
 
+/* Addresses of this very process. */
+static bool read_own(void *from, uint64_t addr, void *bytes, size_t size)
+{
+	memcpy(bytes, (const void *)(uintptr_t)addr, size);
+	return from == NULL;
+}
+
 static bool is_short(long nr, uint64_t arg1, uint64_t arg2, uint64_t arg3, int64_t result)
 {
 	const struct arch *arch = arch_native();
@@ -30,7 +38,7 @@ static bool is_short(long nr, uint64_t arg1, uint64_t arg2, uint64_t arg3, int64
 	set(arch->user_args[2], arg2);
 	set(arch->user_args[3], arg3);
 	set(arch->user_result, (uint64_t)result);
-	return arch_transfer_short(arch, user);
+	return arch_transfer_short(arch, user, read_own, NULL) != NULL;
 }
 
 static void short_counts(void **state)
@@ -48,6 +56,23 @@ static void short_counts(void **state)
 	assert_false(is_short(SYS_recvfrom, 0, 100, MSG_WAITALL, 100));
 	/* Not in a call. */
 	assert_false(is_short(-1, 100, 100, MSG_WAITALL, 99));
+}
+
+static void short_counts_in_memory(void **state)
+{
+	struct iovec iovecs[] = {{NULL, 60}, {NULL, 40}};
+	struct msghdr message = {.msg_iov = iovecs, .msg_iovlen = 2};
+	uint64_t vector = (uintptr_t)iovecs, header = (uintptr_t)&message;
+
+	assert_true(is_short(SYS_writev, vector, 2, 0, 99));
+	assert_false(is_short(SYS_writev, vector, 2, 0, 100));
+	assert_false(is_short(SYS_writev, vector, 1, 0, 60));
+	assert_true(is_short(SYS_sendmsg, header, 0, 0, 99));
+	assert_false(is_short(SYS_sendmsg, header, 0, 0, 100));
+	assert_false(is_short(SYS_recvmsg, header, 0, 0, 99));
+	assert_true(is_short(SYS_recvmsg, header, MSG_WAITALL, 0, 99));
+	/* Too many to be judged. */
+	assert_false(is_short(SYS_writev, vector, 1000, 0, 1));
 }
 
 static enum arch_restart_if condition(long nr)
@@ -81,6 +106,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_counts),
+		cmocka_unit_test(short_counts_in_memory),
 		cmocka_unit_test(restarts),
 	};
 
