@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `cprof record` was asked for. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/vec.h"
+#include "session/session.h"
+
+struct record_options {
+	struct session_options session; /* borrows from what follows, and from argv */
+	VEC(pid_t) tids;
+	const char *name, *output_path, *type;
+	char command_line[1024];
+	bool has_duration, exit_status, quiet;
+	unsigned verbose;
+};
+
+/**
+ * Fills in the defaults and reads the command line.
+ *
+ * @return CMD_OK; OPTIONS_HELP after printing the help; CMD_USAGE after saying what is wrong. To be
+ *	   released in any case.
+ */
+int record_options_parse(struct record_options *options, int argc, char **argv);
+void record_options_deinit(struct record_options *options);
