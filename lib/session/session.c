@@ -230,7 +230,7 @@ static void watch(struct session *s)
 
 int session_run(struct session *s)
 {
-	uint64_t begun = clock_wall_ns(), start = clock_now_ns();
+	uint64_t begun = clock_wall_ns(), start = clock_now_ns(), lasted;
 	int r;
 
 	r = pthread_create(&s->consumer_thread, NULL, consumer_main, s);
@@ -238,7 +238,7 @@ int session_run(struct session *s)
 		return err_trace(-r);
 	set_stage(s, SESSION_GO);
 	watch(s);
-	profile_set_time(s->profile, (int64_t)begun, (int64_t)(clock_now_ns() - start));
+	lasted = clock_now_ns() - start;
 	(void)eventfd_write(s->wake_fd, 1);
 	pthread_join(s->consumer_thread, NULL);
 	s->stats.watchdog = atomic_load(&s->gave_up);
@@ -251,6 +251,13 @@ int session_run(struct session *s)
 		s->stats.sampler.samples = atomic_load(&s->shared.samples);
 	else
 		s->stats.sampler = *sampler_stats(s->sampler);
+	/* Values are of the time that the sampler ran, which threads of ours may have come late to.
+	 */
+	if (s->stats.sampler.elapsed_ns) {
+		begun += lasted - MIN(lasted, s->stats.sampler.elapsed_ns);
+		lasted = s->stats.sampler.elapsed_ns;
+	}
+	profile_set_time(s->profile, (int64_t)begun, (int64_t)lasted);
 	r = consumer_symbolize(s->consumer);
 	consumer_stats(s->consumer, &s->stats);
 	if (r >= 0)
