@@ -102,12 +102,59 @@ static void restarts(void **state)
 	assert_int_equal(condition(SYS_io_uring_enter), ARCH_RESTART_NO_ARG1);
 }
 
+#define CODE(...) ((const uint8_t[]){__VA_ARGS__}), sizeof((const uint8_t[]){__VA_ARGS__})
+
+static void frame_sizes(void **state)
+{
+	const struct arch *arch = arch_native();
+	uint64_t bytes = 0;
+
+	/* push r15; push rbx; sub $0x130,%rsp; mov %edi,-4(%rbp); call */
+	assert_true(arch_frame_size(arch,
+				    CODE(0x41, 0x57, 0x53, 0x48, 0x81, 0xec, 0x30, 0x01, 0, 0, 0x89,
+					 0x7d, 0xfc, 0xe8, 0, 0, 0, 0),
+				    18, &bytes));
+	assert_int_equal(bytes, 8 + 8 + 0x130);
+	/* Not beyond the pc of interest: only the first push. */
+	assert_true(arch_frame_size(arch, CODE(0x41, 0x57, 0x53), 2, &bytes));
+	assert_int_equal(bytes, 8);
+	/* lea -0x10(%rsp),%rsp */
+	assert_true(arch_frame_size(arch, CODE(0x48, 0x8d, 0x64, 0x24, 0xf0), 5, &bytes));
+	assert_int_equal(bytes, 16);
+	/* and $-32,%rsp; sub %rax,%rsp; mov %rax,%rsp: not a constant. */
+	assert_false(arch_frame_size(arch, CODE(0x48, 0x83, 0xe4, 0xe0), 4, &bytes));
+	assert_false(arch_frame_size(arch, CODE(0x48, 0x29, 0xc4), 3, &bytes));
+	assert_false(arch_frame_size(arch, CODE(0x48, 0x89, 0xc4), 3, &bytes));
+	/* An instruction that is cut off. */
+	assert_false(arch_frame_size(arch, CODE(0x48, 0x81), 2, &bytes));
+}
+
+static void calls(void **state)
+{
+	static const uint8_t direct[] = {0x90, 0xe8, 0x10, 0, 0, 0};
+	static const uint8_t indirect[] = {0x90, 0x90, 0x90, 0xff, 0x50, 0x08}; /* *8(%rax) */
+	static const uint8_t none[] = {0x90, 0x90, 0x90, 0x90, 0x90, 0x90};
+	static const uint8_t poll[] = {0xb8, 7, 0, 0, 0, 0x0f, 0x05};
+	const struct arch *arch = arch_native();
+	uint64_t target = 1;
+
+	assert_true(arch_call_before(arch, direct + 6, 6, 0x1006, &target));
+	assert_int_equal(target, 0x1016);
+	assert_true(arch_call_before(arch, indirect + 6, 6, 0x1006, &target));
+	assert_int_equal(target, 0);
+	assert_false(arch_call_before(arch, none + 6, 6, 0x1006, &target));
+	assert_false(arch_call_before(arch, direct + 6, 0, 0x1006, &target));
+	assert_int_equal(arch_syscall_before(arch, poll + 7, 7), 7);
+	assert_int_equal(arch_syscall_before(arch, poll + 7, 6), -1);
+	assert_int_equal(arch_syscall_before(arch, direct + 6, 6), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(short_counts),
-		cmocka_unit_test(short_counts_in_memory),
-		cmocka_unit_test(restarts),
+		cmocka_unit_test(short_counts), cmocka_unit_test(short_counts_in_memory),
+		cmocka_unit_test(restarts),     cmocka_unit_test(frame_sizes),
+		cmocka_unit_test(calls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

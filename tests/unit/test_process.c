@@ -331,6 +331,50 @@ static void reads_memory_up_to_the_hole(void **state)
 	process_close(self);
 }
 
+static void parses_what_a_thread_waits_in(void **state)
+{
+	struct process_syscall call = {.nr = 99};
+
+	assert_int_equal(process_syscall_parse(
+				 "7 0x7ffd 0x1 0xffffffff 0x4 0x5 0x6 0x7ffc00 0x401234\n", &call),
+			 0);
+	assert_int_equal(call.nr, 7);
+	assert_int_equal(call.args[0], 0x7ffd);
+	assert_int_equal(call.args[5], 6);
+	assert_int_equal(call.sp, 0x7ffc00);
+	assert_int_equal(call.pc, 0x401234);
+	/* Blocked in a page fault. */
+	assert_int_equal(process_syscall_parse("-1 0x10 0x20\n", &call), 0);
+	assert_int_equal(call.nr, -1);
+	assert_int_equal(call.sp, 0x10);
+	assert_int_equal(call.pc, 0x20);
+	assert_int_equal(process_syscall_parse("running\n", &call), PROCESS_SYSCALL_RUNNING);
+	assert_int_equal(process_syscall_parse("", &call), -EINVAL);
+	assert_int_equal(process_syscall_parse("7 0x1 0x2\n", &call), -EINVAL);
+	assert_int_equal(call.pc, 0x20);
+}
+
+static void tells_what_a_thread_waits_in(void **state)
+{
+	struct process *process;
+	struct process_syscall call;
+	pid_t pid = fork_sleeper();
+	int r;
+
+	assert_int_equal(process_open(pid, &process), 0);
+	/* It may still be on its way into the call. */
+	do
+		r = process_syscall_read(process, pid, &call);
+	while (r == PROCESS_SYSCALL_RUNNING);
+	assert_int_equal(r, 0);
+	assert_int_equal(call.nr, SYS_pause);
+	assert_int_equal(process_syscall_read(process, 1 << 22, &call), PROCESS_SYSCALL_GONE);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(process_syscall_read(process, pid, &call), PROCESS_SYSCALL_GONE);
+	process_close(process);
+}
+
 static uint64_t thread_cpu(void)
 {
 	struct timespec ts;
@@ -449,6 +493,8 @@ int main(void)
 		cmocka_unit_test(parses_maps),
 		cmocka_unit_test(tells_deleted_from_a_name_like_it),
 		cmocka_unit_test(reads_memory_up_to_the_hole),
+		cmocka_unit_test(parses_what_a_thread_waits_in),
+		cmocka_unit_test(tells_what_a_thread_waits_in),
 		cmocka_unit_test(cpu_time_moves),
 		cmocka_unit_test(opens_regular_files_of_the_root_only),
 		cmocka_unit_test(reads_files_whole),
