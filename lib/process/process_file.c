@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -49,4 +50,21 @@ int process_fd_read(const struct process *process, int fd, char **ret_text, size
 		*ret_size = text.n;
 	*ret_text = take_ptr(bytes);
 	return 0;
+}
+
+ssize_t process_task_file_read(const struct process *process, pid_t tid, const char *name,
+			       char *text, size_t size)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "task/%d/%s", tid, name);
+	fd = openat(process->dirfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, size - 1);
+	if (n >= 0)
+		text[n] = '\0';
+	return n;
 }

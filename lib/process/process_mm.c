@@ -22,16 +22,10 @@
 static bool has_memory(const struct process *process, pid_t tid)
 {
 	struct process_stat stat;
-	_cleanup_close_ int fd = -1;
-	char path[64], text[1024];
-	ssize_t n;
+	char text[1024];
 
-	snprintf(path, sizeof(path), "task/%d/stat", tid);
-	fd = openat(process->dirfd, path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
+	if (process_task_file_read(process, tid, "stat", text, sizeof(text)) <= 0)
 		return false;
-	text[n] = '\0';
 	return process_stat_parse(text, &stat) == 0 && stat.state != 'Z' && stat.state != 'X';
 }
 

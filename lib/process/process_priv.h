@@ -25,6 +25,10 @@ int process_check_alive(const struct process *process);
  * whichever errno the kernel chose for that. */
 int process_error(const struct process *process, int error);
 
+/** Reads the beginning of task/TID/NAME, NUL-terminated. Returns its length, or -1 with errno. */
+ssize_t process_task_file_read(const struct process *process, pid_t tid, const char *name,
+			       char *text, size_t size);
+
 /** Reads an open file of /proc whole; see process_file_read(). */
 int process_fd_read(const struct process *process, int fd, char **ret_text, size_t *ret_size);
 

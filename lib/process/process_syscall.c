@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc/PID/task/TID/syscall: what a blocked thread waits in. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "process/process_priv.h"
 
@@ -36,20 +33,14 @@ int process_syscall_parse(const char *text, struct process_syscall *ret_call)
 
 int process_syscall_read(const struct process *process, pid_t tid, struct process_syscall *ret_call)
 {
-	_cleanup_close_ int fd = -1;
-	char path[64], text[256];
-	ssize_t n;
+	char text[256];
 
-	snprintf(path, sizeof(path), "task/%d/syscall", tid);
-	fd = openat(process->dirfd, path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n < 0) {
+	if (process_task_file_read(process, tid, "syscall", text, sizeof(text)) < 0) {
 		/* Without CONFIG_HAVE_ARCH_TRACEHOOK there is no such file although the thread is
 		 * there. */
 		if (errno == ENOENT || errno == ESRCH)
 			return PROCESS_SYSCALL_GONE;
 		return err_trace(err_errno());
 	}
-	text[n] = '\0';
 	return process_syscall_parse(text, ret_call);
 }
