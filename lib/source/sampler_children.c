@@ -14,8 +14,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,17 +28,29 @@
 
 /* Where more were born than this since the last look, /proc is listed instead. */
 #define MAX_RANGE 512
+/* … and so it is, this often, where the newest id is not told. */
+#define LIST_EVERY (50 * NSEC_PER_MSEC)
 /* After it wraps the kernel begins here (kernel/pid.c RESERVED_PIDS). */
 #define FIRST_PID 300
 
-static uint64_t newest_pid(struct sampler *s)
+/* In some containers a FUSE file lies over it (lxcfs), which follows seconds later. */
+static int open_loadavg(void)
+{
+	_cleanup_close_ int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+		return -1;
+	return take_fd(&fd);
+}
+
+/* 0 when it cannot be told. */
+static uint64_t newest_pid(const struct sampler *s)
 {
 	unsigned long newest;
 	char text[128];
 	ssize_t n;
 
-	if (s->newest_fd < 0)
-		s->newest_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
 	n = s->newest_fd < 0 ? -1 : pread(s->newest_fd, text, sizeof(text) - 1, 0);
 	if (n <= 0)
 		return 0;
@@ -107,11 +121,17 @@ static void look_at_all(struct sampler *s, uint64_t now, bool first)
 
 void sampler_children_find(struct sampler *s, uint64_t now, bool first)
 {
-	uint64_t newest = newest_pid(s), from = s->newest_before;
+	uint64_t newest, from = s->newest_before;
 
-	if (!first && newest == s->newest_pid && newest == from)
+	if (first)
+		s->newest_fd = open_loadavg();
+	newest = newest_pid(s);
+	if (!newest && !first && now < s->children_at + LIST_EVERY)
 		return;
-	if (first || newest < from || newest - from > MAX_RANGE) {
+	if (newest && !first && newest == s->newest_pid && newest == from)
+		return;
+	s->children_at = now;
+	if (!newest || first || newest < from || newest - from > MAX_RANGE) {
 		look_at_all(s, now, first);
 	} else {
 		for (uint64_t pid = MAX(from + 1, (uint64_t)FIRST_PID); pid <= newest; pid++)

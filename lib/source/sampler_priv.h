@@ -102,6 +102,7 @@ struct sampler {
 	int signal_fd, ended_fd;            /* ended_fd: epoll on the targets' pidfds */
 	int newest_fd;                      /* /proc/loadavg, see sampler_children.c */
 	uint64_t newest_pid, newest_before; /* at the last two ticks */
+	uint64_t children_at;               /* when children were looked for last */
 	uint64_t reaped_start_ns;           /* children_ns of the first process, at the beginning */
 	uint64_t children_settled_ns;       /* CPU time of children that have ended, as known */
 	uint32_t next_generation, next_slot;
