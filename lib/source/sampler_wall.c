@@ -107,7 +107,8 @@ static bool read_blocked(struct sampler *s, struct sampler_target *target,
 			continue;
 		}
 		s->stats.reads++;
-		wait->known = true;
+		/* A stack that was not in the maps yet is read again at the next tick. */
+		wait->known = snapshot->stack_end != 0;
 		wait->state = state;
 		snapshot->state = state;
 		snapshot->count = 1;
