@@ -314,6 +314,26 @@ static bool wait_until(struct sampler *s, uint64_t when)
 	return fds[2].revents || s->stats.target_ended;
 }
 
+/* What was before the recording is not its business. Returns 0, -ESRCH, -ENOMEM. */
+static int first_look(struct sampler *s, uint64_t now)
+{
+	struct sampler_target *first = s->targets.items[0];
+	int r = process_cpu_time(first->process, &first->cpu_start_ns);
+
+	if (r < 0)
+		return r;
+	first->cpu_ns = first->cpu_start_ns;
+	r = sampler_threads_refresh(s, first, now, true);
+	if (r < 0)
+		return r;
+	if (s->options.children)
+		sampler_children_find(s, now, true);
+	sampler_maps_refresh(first, now);
+	sampler_budget_init(s, now);
+	return 0;
+}
+
+/* Returns 0, -ESRCH when the first process has ended, -ENOMEM. */
 static int loop(struct sampler *s, uint64_t start)
 {
 	uint64_t base = start, period, now, next;
@@ -339,10 +359,6 @@ static int loop(struct sampler *s, uint64_t start)
 		if (now >= end)
 			break;
 		r = tick(s, now);
-		if (r == -ESRCH) {
-			on_target_ended(s, 0);
-			return 0;
-		}
 		if (r < 0)
 			return r;
 		base += period;
@@ -362,26 +378,20 @@ void sampler_cancel(struct sampler *s)
 
 int sampler_run(struct sampler *s)
 {
-	struct sampler_target *first = s->targets.items[0];
 	uint64_t start;
 	int r;
 
 	raise_priority(s);
 	s->own_sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	r = process_cpu_time(first->process, &first->cpu_start_ns);
-	if (r < 0)
-		return err_trace(r);
-	first->cpu_ns = first->cpu_start_ns;
 	start = s->last_tick_at = clock_now_ns();
-	r = sampler_threads_refresh(s, first, start, true);
-	if (r < 0)
-		return err_trace(r);
-	if (s->options.children)
-		sampler_children_find(s, start, true);
-	sampler_maps_refresh(first, start);
-	sampler_budget_init(s, start);
+	r = first_look(s, start);
 	tracee_spawn_release(s->set);
-	r = loop(s, start);
+	if (r == 0)
+		r = loop(s, start);
+	if (r == -ESRCH) {
+		on_target_ended(s, 0);
+		r = 0;
+	}
 	/* What has not stopped after that is released with this thread. */
 	await_stops(s);
 	settle(s);

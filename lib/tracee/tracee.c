@@ -86,10 +86,10 @@ int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid)
 	return TRACEE_OK;
 }
 
-static void detach(pid_t tid, int signal)
+/* False when it was killed while stopped: it stays a tracee, and its end will be reported. */
+static bool detach(pid_t tid, int signal)
 {
-	/* ESRCH: killed while stopped. The kernel reports its end. */
-	(void)ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal);
+	return ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal) == 0;
 }
 
 /* A stop is looked at and left to be waited for: waiting for it takes the signal that it is about
@@ -148,8 +148,7 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 		ret_event->kind = TRACEE_STOPPED;
 		return true;
 	case TRACEE_ACT_DETACH:
-		detach(tid, signal);
-		if (tracee) {
+		if (detach(tid, signal) && tracee) {
 			drop(set, tracee);
 			return true;
 		}
@@ -274,10 +273,11 @@ void tracee_release(struct tracee_set *set, pid_t tid)
 
 	if (!tracee)
 		return;
-	detach(tid, tracee->signal);
 	if (set->unreaped == tid)
 		set->unreaped = 0;
-	drop(set, tracee);
+	tracee->stopped = false;
+	if (detach(tid, tracee->signal))
+		drop(set, tracee);
 }
 
 struct tracee_set *tracee_set_free(struct tracee_set *set)

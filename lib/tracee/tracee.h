@@ -106,7 +106,7 @@ enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const 
 				 const void *user, bool plain);
 
 /** Lets a stopped thread go on as if it had not been stopped: a signal that was about to be
- * delivered is, a group-stop stays one. */
+ * delivered is, a group-stop stays one. One that was killed meanwhile gives a TRACEE_LOST later. */
 void tracee_release(struct tracee_set *set, pid_t tid);
 
 /**
