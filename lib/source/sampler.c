@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -75,6 +77,15 @@ static unsigned fd_budget(void)
 	return (unsigned)MIN(limit.rlim_cur / 2, (rlim_t)2048);
 }
 
+static bool is_privileged(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+
+	return syscall(SYS_capget, &header, sets) == 0 &&
+	       sets[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE);
+}
+
 /* The coarse clocks advance with the scheduler tick: their resolution is 1/HZ. */
 static uint64_t sched_tick(void)
 {
@@ -100,6 +111,7 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 	s->signal_fd = s->ended_fd = s->newest_fd = s->own_sched_fd = -1;
 	s->random = clock_now_ns();
 	s->max_fds = fd_budget();
+	s->privileged = is_privileged();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
 	s->n_cpus = cpus > 0 ? (unsigned)cpus : 1;
 	s->sched_tick_ns = sched_tick();
@@ -212,7 +224,10 @@ static int look(struct sampler *s, uint64_t now)
 
 	for (size_t i = s->targets.n; i-- > 0;) {
 		r = sampler_target_look(s, s->targets.items[i], now);
-		if (r == -ESRCH && i > 0)
+		/* A child that became another user's is not ours to look at any more. */
+		if (i > 0 && (r == -EACCES || r == -EPERM))
+			s->stats.children_refused++;
+		if (i > 0 && (r == -ESRCH || r == -EACCES || r == -EPERM))
 			on_target_ended(s, i);
 		else if (r < 0)
 			return r;

@@ -37,6 +37,7 @@ struct sampler_thread {
 	uint64_t arrived_at;      /* when slices last moved */
 	uint64_t stops;           /* times it was stopped */
 	bool present;             /* found by the directory scan under way */
+	bool forked;              /* no execve since its fork, at the last look at its state */
 	struct sampler_wait wait; /* SAMPLER_WALL only */
 };
 
@@ -109,6 +110,7 @@ struct sampler {
 	uint64_t sched_tick_ns; /* 1/HZ of the kernel */
 	uint64_t last_tick_at;
 	unsigned n_cpus;
+	bool privileged;            /* CAP_SYS_PTRACE */
 	struct sampler_lane *lanes; /* one per CPU */
 	bool crowded;               /* more threads seemed to run than there are CPUs */
 	int own_sched_fd;           /* schedstat of this thread */

@@ -16,6 +16,8 @@
 
 /* A thread that moved within this time is looked at on every tick. */
 #define BUSY_FOR NSEC_PER_SEC
+/* include/linux/sched.h */
+#define PF_FORKNOEXEC 0x40
 
 void sampler_thread_close(struct sampler *s, struct sampler_thread *thread)
 {
@@ -95,6 +97,7 @@ char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 	if (process_stat_parse(text, &stat) < 0)
 		return 0;
 	memcpy(thread->name, stat.name, sizeof(thread->name));
+	thread->forked = stat.flags & PF_FORKNOEXEC;
 	*ret_cpu = stat.processor;
 	return stat.state;
 }
