@@ -12,7 +12,7 @@ import time
 from harm import Recorder
 from support import CPROF, Case, Target, main, need, victim
 
-ROUNDS = int(os.environ.get("HARM_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("HARM_ROUNDS", "16"))
 KINDS = ("segv", "int3", "abort", "thread", "return", "exit")
 
 

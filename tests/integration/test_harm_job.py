@@ -14,7 +14,7 @@ import time
 from harm import Recorder, children, states, wait_until
 from support import Case, Target, main, need, victim
 
-ROUNDS = int(os.environ.get("HARM_ROUNDS", "60"))
+ROUNDS = int(os.environ.get("HARM_ROUNDS", "16"))
 STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 

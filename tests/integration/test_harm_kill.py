@@ -114,7 +114,7 @@ class Trouble(Case):
         cprof = Recorder(self.target.pid, out="-", stdout=write, env=self.env)
         os.close(write)
         os.close(read)
-        said = cprof.end(expect=1)
+        said = cprof.end(expect=(1,))
         self.check(1, said, {1})
         self.assertIn("Broken pipe", said)
         Profile(re.search(r"saved as (\S+) instead", said)[1])

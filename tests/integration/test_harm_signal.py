@@ -12,7 +12,7 @@ import time
 from harm import Recorder, counts
 from support import Case, Target, main, victim
 
-SECONDS = float(os.environ.get("HARM_SECONDS", "2"))
+SECONDS = float(os.environ.get("HARM_SECONDS", "1"))
 WAYS = (["--type=cpu"], ["--type=wall"], ["--children"], ["--unwinder=libunwind"])
 
 
