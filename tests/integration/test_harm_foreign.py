@@ -110,6 +110,15 @@ class Seccomp(Case):
             self.assertEqual(found["wrong"], 0)
             self.assertIn("live_strictly", profile.cumulative())
 
+    def test_filter(self):
+        profile, done = self.run_command([victim("filtered"), "3"], "-v", "--max-overhead=0",
+                                         "--exit-status", hz=5000)
+        waits, early = map(int, re.search(r"waits (\d+) early (\d+)", done.stdout).groups())
+        self.assertGreater(waits, 100)
+        self.assertEqual(early, 0)
+        # Waits were met on their edge, or this shows nothing.
+        self.assertGreater(int(re.search(r"calls +(\d+) restarted", done.stderr)[1]), 0)
+
 
 class Frozen(Case):
     def freeze(self, folder, freeze, thaw, is_frozen):

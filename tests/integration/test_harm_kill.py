@@ -66,7 +66,7 @@ class Kill(Case):
         with Target([victim("lazystack"), "signals"], wait_for="") as target:
             if target.process.poll() == 77:
                 self.skipTest("userfaultfd is not allowed here")
-            for _ in range(max(100, KILLS // 4)):
+            for _ in range(min(400, max(50, KILLS // 4))):
                 cprof = Recorder(target.pid)
                 wait_until(lambda: "D" in states(cprof.pid) and states(target.pid) == {"t"})
                 cprof.process.kill()
@@ -81,7 +81,7 @@ class Kill(Case):
     def test_ended_by_a_signal(self):
         """With 0 and a valid profile, at any instant from when it has the target."""
         with Target([victim("crew")], wait_for="ready", stdin=subprocess.PIPE) as target:
-            for i in range(max(12, KILLS // 10)):
+            for i in range(max(6, KILLS // 20)):
                 number = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[i % 3]
                 out = self.path("o.pb.gz")
                 cprof = Recorder(target.pid, *WAYS[i % len(WAYS)], out=out)
@@ -161,7 +161,7 @@ class Trouble(Case):
                 self.skipTest("AddressSanitizer needs terabytes of address space")
         codes = {}
         enough = 512 << 20
-        for size in [mib << 20 for mib in (*range(4, 64, 1 if KILLS > 40 else 4), 100)] + [enough]:
+        for size in [mib << 20 for mib in (*range(4, 64, 1 if KILLS > 40 else 7), 100)] + [enough]:
             done = self.cprof(
                 "record", "-p", self.target.pid, "-d", "100ms", "-F", "1000", "-o",
                 self.path("o"), expect=None, env=self.env,
@@ -180,7 +180,7 @@ class Trouble(Case):
 
     def test_few_descriptors(self):
         codes = {}
-        for most in (*range(3, 64, 1 if KILLS > 40 else 5), 1024):
+        for most in (*range(3, 64, 1 if KILLS > 40 else 9), 1024):
             done = self.cprof(
                 "record", "-p", self.target.pid, "-d", "100ms", "-F", "1000", "-o",
                 self.path("o"), expect=None, env=self.env,
@@ -194,6 +194,19 @@ class Trouble(Case):
                 Profile(self.path("o"))
         print(f"descriptors: exit code {codes}", file=sys.stderr)
         self.assertEqual(codes[1024], 0)
+
+    def test_watchdog_lets_go_of_a_stack_that_cannot_be_read(self):
+        with Target([victim("lazystack")], wait_for="") as target:
+            if target.process.poll() == 77:
+                self.skipTest("userfaultfd is not allowed here")
+            done = self.cprof("record", "-p", target.pid, "-d", "20s", "-o", self.path("o"),
+                              expect=1, timeout=30)
+            self.assertIn("made no progress", done.stderr)
+            # The kernel let go of it with the end of cprof.
+            self.assertEqual(target.state(), "R")
+            with open(f"/proc/{target.pid}/status") as file:
+                self.assertIn("TracerPid:\t0\n", file.read())
+        Profile(self.path("o"))
 
 
 if __name__ == "__main__":

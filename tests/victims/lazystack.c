@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0)
 		return 77;
-	alarm(60);
+	alarm(600);
 	signal(SIGUSR1, on_signal);
 	stack = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	reg.range.start = (uintptr_t)stack + USED;
