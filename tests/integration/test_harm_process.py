@@ -66,7 +66,8 @@ class Process(Case):
                     time.sleep(0.005)
                 said = target.process.communicate(timeout=60)[0].decode()
                 self.assertEqual(target.process.returncode, 0)
-                cprof.end(signal=0)
+                # 1: a consumer that is slow, as under a sanitizer, drops samples.
+                cprof.end(expect=(0, 1), signal=0)
         print(args, "work" if work else "wait", said.strip(), f"{asked} of {looks} looks traced",
               file=sys.stderr)
         self.assertEqual(asked, 0)

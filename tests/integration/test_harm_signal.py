@@ -60,7 +60,7 @@ class Signals(Case):
             found = counts(out)
             print(way, found, re.findall("(?m)^(?:stops|calls) .*", said), file=sys.stderr)
             for kind in "segv", "trap", "int3", "children", "suspended":
-                self.assertGreater(found[f"{kind}_raised"], 100)
+                self.assertGreater(found[f"{kind}_raised"], 10)
                 self.assertEqual(found[f"{kind}_raised"], found[f"{kind}_handled"], out)
             self.assertEqual(found["strange"], 0, out)
             # An expiry whose signal is still pending gives no second one, on a busy machine; for
