@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "cmd.h"
+#include "memory_limit.h"
 #include "module/module.h"
 #include "options.h"
 #include "output.h"
@@ -141,6 +142,7 @@ static int finish(struct record *record, int result)
 		summary_progress_end();
 	sink_fd_init(&sink, record->output.fd);
 	r = write_profile(record, &sink.sink);
+	memory_limit_forget();
 	r = output_finish(&record->output, r, write_profile, record);
 	if (r < 0)
 		return CMD_FAILED;
@@ -181,7 +183,10 @@ static int run(struct record *record)
 		return CMD_FAILED;
 	}
 	record->options.session.sampler.stop_fd = stop_fd;
-	if (!prepare(record) || !start(record))
+	if (!prepare(record))
+		return CMD_FAILED;
+	memory_limit_guard(record->output.temporary);
+	if (!start(record))
 		return CMD_FAILED;
 	if (record->options.session.sampler.pid)
 		target_hint(record->options.session.sampler.pid);
@@ -209,6 +214,7 @@ int cmd_record(int argc, char **argv)
 		log_set_hook(NULL, NULL);
 	}
 	session_free(record.running);
+	memory_limit_forget();
 	output_close(&record.output);
 	record_options_deinit(&record.options);
 	return r;

@@ -4,10 +4,18 @@
 
 #include <elfutils/libdwelf.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+/* libdw's own would print and exit. It must not return; the program decides what SIGABRT means. */
+static _Noreturn void on_out_of_memory(void)
+{
+	for (;;)
+		raise(SIGABRT);
+}
 
 /*
  * Links the file that dwz(1) moved shared DWARF to.
@@ -33,6 +41,8 @@ static void link_alt(struct module *module)
 		if (!module->alt)
 			module_set_problem(module, "debug file shared by dwz not found");
 	}
+	if (module->alt)
+		dwarf_new_oom_handler(module->alt, on_out_of_memory);
 	dwarf_setalt(module->dwarf, module->alt ? module->alt : (Dwarf *)-1);
 }
 
@@ -53,6 +63,7 @@ static void load_dwarf(struct module *module)
 		return;
 	}
 	module->dwarf_bias = bias - module->dwfl_bias + module->bias;
+	dwarf_new_oom_handler(module->dwarf, on_out_of_memory);
 	module_watch_elf(module, dwarf_getelf(module->dwarf));
 	link_alt(module);
 }

@@ -17,6 +17,16 @@
 /* Also when nothing seems unknown: another file may lie at a known address by now. */
 #define REFRESH_EVERY (2 * NSEC_PER_SEC)
 
+/* An image without its process: that has ended, or could not be opened. */
+static int why_not(pid_t pid)
+{
+	struct process *process = NULL;
+	int r = process_open(pid, &process);
+
+	process_close(process);
+	return r < 0 ? r : -ESRCH;
+}
+
 int consumer_new(pid_t pid, const struct consumer_options *options, struct sampler_shared *shared,
 		 struct profile *profile, struct consumer **ret_consumer)
 {
@@ -32,7 +42,7 @@ int consumer_new(pid_t pid, const struct consumer_options *options, struct sampl
 	c->profile = profile;
 	r = consumer_image_get(c, 0, pid, &image);
 	if (r >= 0 && !image->process)
-		r = -ESRCH;
+		r = why_not(pid);
 	if (r >= 0) {
 		/* pprof takes the first mapping for the program. */
 		main_mapping = module_map_main(image->map);

@@ -40,6 +40,9 @@ int consumer_image_refresh(struct consumer_image *image)
 	uint64_t start = clock_now_ns();
 	int r = image->process ? module_map_refresh(image->map) : -ESRCH;
 
+	/* It became another user's, by execve: as good as gone for us. */
+	if (r == -EACCES || r == -EPERM)
+		r = -ESRCH;
 	image->refreshed_at = clock_now_ns();
 	image->refresh_cost_ns = image->refreshed_at - start;
 	if (r == MODULE_REFRESH_REPLACED)

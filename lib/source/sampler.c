@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -75,6 +77,15 @@ static unsigned fd_budget(void)
 	return (unsigned)MIN(limit.rlim_cur / 2, (rlim_t)2048);
 }
 
+static bool is_privileged(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+
+	return syscall(SYS_capget, &header, sets) == 0 &&
+	       sets[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE);
+}
+
 /* The coarse clocks advance with the scheduler tick: their resolution is 1/HZ. */
 static uint64_t sched_tick(void)
 {
@@ -100,6 +111,7 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 	s->signal_fd = s->ended_fd = s->newest_fd = s->own_sched_fd = -1;
 	s->random = clock_now_ns();
 	s->max_fds = fd_budget();
+	s->privileged = is_privileged();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
 	s->n_cpus = cpus > 0 ? (unsigned)cpus : 1;
 	s->sched_tick_ns = sched_tick();
@@ -212,7 +224,10 @@ static int look(struct sampler *s, uint64_t now)
 
 	for (size_t i = s->targets.n; i-- > 0;) {
 		r = sampler_target_look(s, s->targets.items[i], now);
-		if (r == -ESRCH && i > 0)
+		/* A child that became another user's is not ours to look at any more. */
+		if (i > 0 && (r == -EACCES || r == -EPERM))
+			s->stats.children_refused++;
+		if (i > 0 && (r == -ESRCH || r == -EACCES || r == -EPERM))
 			on_target_ended(s, i);
 		else if (r < 0)
 			return r;
@@ -314,6 +329,26 @@ static bool wait_until(struct sampler *s, uint64_t when)
 	return fds[2].revents || s->stats.target_ended;
 }
 
+/* What was before the recording is not its business. Returns 0, -ESRCH, -ENOMEM. */
+static int first_look(struct sampler *s, uint64_t now)
+{
+	struct sampler_target *first = s->targets.items[0];
+	int r = process_cpu_time(first->process, &first->cpu_start_ns);
+
+	if (r < 0)
+		return r;
+	first->cpu_ns = first->cpu_start_ns;
+	r = sampler_threads_refresh(s, first, now, true);
+	if (r < 0)
+		return r;
+	if (s->options.children)
+		sampler_children_find(s, now, true);
+	sampler_maps_refresh(first, now);
+	sampler_budget_init(s, now);
+	return 0;
+}
+
+/* Returns 0, -ESRCH when the first process has ended, -ENOMEM. */
 static int loop(struct sampler *s, uint64_t start)
 {
 	uint64_t base = start, period, now, next;
@@ -339,10 +374,6 @@ static int loop(struct sampler *s, uint64_t start)
 		if (now >= end)
 			break;
 		r = tick(s, now);
-		if (r == -ESRCH) {
-			on_target_ended(s, 0);
-			return 0;
-		}
 		if (r < 0)
 			return r;
 		base += period;
@@ -362,26 +393,20 @@ void sampler_cancel(struct sampler *s)
 
 int sampler_run(struct sampler *s)
 {
-	struct sampler_target *first = s->targets.items[0];
 	uint64_t start;
 	int r;
 
 	raise_priority(s);
 	s->own_sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	r = process_cpu_time(first->process, &first->cpu_start_ns);
-	if (r < 0)
-		return err_trace(r);
-	first->cpu_ns = first->cpu_start_ns;
 	start = s->last_tick_at = clock_now_ns();
-	r = sampler_threads_refresh(s, first, start, true);
-	if (r < 0)
-		return err_trace(r);
-	if (s->options.children)
-		sampler_children_find(s, start, true);
-	sampler_maps_refresh(first, start);
-	sampler_budget_init(s, start);
+	r = first_look(s, start);
 	tracee_spawn_release(s->set);
-	r = loop(s, start);
+	if (r == 0)
+		r = loop(s, start);
+	if (r == -ESRCH) {
+		on_target_ended(s, 0);
+		r = 0;
+	}
 	/* What has not stopped after that is released with this thread. */
 	await_stops(s);
 	settle(s);

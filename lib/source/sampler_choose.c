@@ -19,6 +19,8 @@
 #define MAX_CANDIDATES 64
 /* Stops under way at once, per CPU: a mistaken choice answers late. */
 #define HELD_PER_CPU 4
+/* CPU time that a new process may use before its execve. */
+#define EXEC_WITHIN (10 * NSEC_PER_MSEC)
 
 static void enter_lane(struct sampler *s, struct sampler_target *target, size_t index, int cpu)
 {
@@ -37,6 +39,17 @@ static void enter_lane(struct sampler *s, struct sampler_target *target, size_t 
 		lane->target = target;
 		lane->thread = index;
 	}
+}
+
+/* A set-user-ID program gets no other user while its caller is a tracee, unless the tracer has
+ * CAP_SYS_PTRACE (security/commoncap.c cap_bprm_creds_from_file), and a thread on its way through
+ * execve stops behind it only. Most of those have just been forked for it. What such a process used
+ * is charged to its first sample, so only its first milliseconds have no stack. */
+static bool may_be_in_exec(const struct sampler *s, const struct sampler_target *target,
+			   const struct sampler_thread *thread)
+{
+	return !s->privileged && target != s->targets.items[0] && thread->forked &&
+	       thread->tid == target->pid && thread->run_ns < EXEC_WITHIN;
 }
 
 struct candidates {
@@ -60,6 +73,8 @@ static void fill_from(struct sampler *s, struct sampler_target *target, uint64_t
 		if (sampler_thread_state(s, target, thread, &cpu) != 'R')
 			continue;
 		found->running++;
+		if (may_be_in_exec(s, target, thread))
+			continue;
 		enter_lane(s, target, index, cpu);
 	}
 }

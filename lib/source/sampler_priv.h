@@ -38,6 +38,7 @@ struct sampler_thread {
 	uint64_t stops;        /* times it was stopped */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
 	bool present;                 /* found by the directory scan under way */
+	bool forked;                  /* no execve since its fork, at the last look at its state */
 	struct sampler_wait wait;     /* SAMPLER_WALL only */
 };
 
@@ -111,6 +112,7 @@ struct sampler {
 	uint64_t sched_tick_ns; /* 1/HZ of the kernel */
 	uint64_t last_tick_at;
 	unsigned n_cpus;
+	bool privileged;            /* CAP_SYS_PTRACE */
 	struct sampler_lane *lanes; /* one per CPU */
 	bool crowded;               /* more threads seemed to run than there are CPUs */
 	int own_sched_fd;           /* schedstat of this thread */

@@ -148,6 +148,8 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 	s->stats.stops++;
 	if (thread && tracee_registers(s->set, event->tid, s->arch, user) == 0) {
 		slices = thread->slices;
+		/* First: if we are killed before it, the target sees EINTR. */
+		repair(s, target, thread, user);
 		/* Exact here: the thread is off its CPU. */
 		sampler_thread_look(s, target, thread, event->asked_ns);
 		/* Put on a CPU once more, perhaps only to return from a wait: then it did not run
@@ -158,7 +160,6 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
-		repair(s, target, thread, user);
 		thread->stops++;
 	}
 	tracee_release(s->set, event->tid);

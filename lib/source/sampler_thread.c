@@ -20,6 +20,8 @@
 /* How long a thread rests whose transfer was cut short: the first time, and at most. */
 #define MIN_REST (100 * NSEC_PER_MSEC)
 #define MAX_REST NSEC_PER_SEC
+/* include/linux/sched.h */
+#define PF_FORKNOEXEC 0x40
 
 void sampler_thread_close(struct sampler *s, struct sampler_thread *thread)
 {
@@ -99,6 +101,7 @@ char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 	if (process_stat_parse(text, &stat) < 0)
 		return 0;
 	memcpy(thread->name, stat.name, sizeof(thread->name));
+	thread->forked = stat.flags & PF_FORKNOEXEC;
 	*ret_cpu = stat.processor;
 	return stat.state;
 }

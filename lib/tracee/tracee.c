@@ -86,14 +86,20 @@ int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid)
 	return TRACEE_OK;
 }
 
-static void detach(pid_t tid, int signal)
+/* False when it was killed while stopped: it stays a tracee, and its end will be reported. */
+static bool detach(pid_t tid, int signal)
 {
-	/* ESRCH: killed while stopped. The kernel reports its end. */
-	(void)ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal);
+	return ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal) == 0;
 }
 
+/* A stop is looked at and left to be waited for: waiting for it takes the signal that it is about
+ * to deliver out of the kernel's hands (kernel/exit.c wait_task_stopped clears exit_code, which
+ * kernel/signal.c ptrace_signal reads when the thread goes on), and if we were killed before
+ * PTRACE_DETACH gave it back it would be lost. PTRACE_DETACH does not ask for the wait. */
 static bool take_status(struct tracee_set *set, pid_t *ret_tid, int *ret_status)
 {
+	siginfo_t info;
+
 	if (set->next_taken < set->n_taken) {
 		*ret_tid = set->taken[set->next_taken].tid;
 		*ret_status = set->taken[set->next_taken].status;
@@ -103,8 +109,25 @@ static bool take_status(struct tracee_set *set, pid_t *ret_tid, int *ret_status)
 		}
 		return true;
 	}
-	*ret_tid = waitpid(-1, ret_status, __WALL | WNOHANG | __WNOTHREAD);
-	return *ret_tid > 0;
+	for (;;) {
+		info.si_pid = 0;
+		/* Stops of tracees are reported whatever the flags. */
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG | __WALL | __WNOTHREAD) <
+			    0 ||
+		    info.si_pid == 0)
+			return false;
+		*ret_tid = info.si_pid;
+		if (info.si_code == CLD_TRAPPED && info.si_pid != set->unreaped) {
+			*ret_status = info.si_status << 8 | 0x7f;
+			return true;
+		}
+		/* It ended; or it is held by the caller and would hide the others. */
+		if (info.si_pid == set->unreaped)
+			set->unreaped = 0;
+		if (waitpid(info.si_pid, ret_status, __WALL | WNOHANG | __WNOTHREAD) > 0 &&
+		    !WIFSTOPPED(*ret_status))
+			return true;
+	}
 }
 
 static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_event *ret_event)
@@ -120,12 +143,12 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 	switch (tracee_action_for(status, tracee != NULL, tid == set->child, &signal)) {
 	case TRACEE_ACT_SAMPLE:
 		tracee->stopped = true;
+		set->unreaped = tid;
 		tracee->signal = signal;
 		ret_event->kind = TRACEE_STOPPED;
 		return true;
 	case TRACEE_ACT_DETACH:
-		detach(tid, signal);
-		if (tracee) {
+		if (detach(tid, signal) && tracee) {
 			drop(set, tracee);
 			return true;
 		}
@@ -250,8 +273,11 @@ void tracee_release(struct tracee_set *set, pid_t tid)
 
 	if (!tracee)
 		return;
-	detach(tid, tracee->signal);
-	drop(set, tracee);
+	if (set->unreaped == tid)
+		set->unreaped = 0;
+	tracee->stopped = false;
+	if (detach(tid, tracee->signal))
+		drop(set, tracee);
 }
 
 struct tracee_set *tracee_set_free(struct tracee_set *set)

@@ -114,7 +114,7 @@ enum tracee_repair tracee_repair(const struct tracee_set *set, pid_t tid, const 
 bool tracee_mend_socket(pid_t tid, const struct arch *arch, const void *user);
 
 /** Lets a stopped thread go on as if it had not been stopped: a signal that was about to be
- * delivered is, a group-stop stays one. */
+ * delivered is, a group-stop stays one. One that was killed meanwhile gives a TRACEE_LOST later. */
 void tracee_release(struct tracee_set *set, pid_t tid);
 
 /**

@@ -27,12 +27,17 @@ static void on_kick(int signal, siginfo_t *info, void *context)
 	struct tracee_set *set = guarded;
 	int saved = errno;
 
-	while (set && set->n_taken < TRACEE_TAKEN_MAX) {
+	while (set && set->guarding && set->n_taken < TRACEE_TAKEN_MAX) {
 		int status;
 		pid_t tid = waitpid(-1, &status, __WALL | WNOHANG | __WNOTHREAD);
 
 		if (tid <= 0)
 			break;
+		/* Given out already. */
+		if (tid == set->unreaped) {
+			set->unreaped = 0;
+			continue;
+		}
 		set->taken[set->n_taken].tid = tid;
 		set->taken[set->n_taken].status = status;
 		set->n_taken++;
@@ -69,6 +74,7 @@ void tracee_guard_arm(struct tracee_set *set, uint64_t ns)
 {
 	struct itimerspec spec = {.it_value = ns_timespec(ns), .it_interval = ns_timespec(ns)};
 
+	set->guarding = ns > 0;
 	timer_settime(set->timer, 0, &spec, NULL);
 }
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Executes itself again and again from a thread that is not the leader, with busy siblings.
+ * Executes itself again and again, with busy siblings.
  *
- *	execloop TIMES       prints "done" at the end
+ *	execloop TIMES [leader|alternate]
+ *
+ * From a thread that is not the leader, from the leader, or from either in turn. Prints "done" at
+ *the end.
  */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +31,7 @@ static void *again(void *arg)
 
 	nanosleep(&nap, NULL);
 	snprintf(times, sizeof(times), "%d", atoi(argv[1]) - 1);
-	execl("/proc/self/exe", argv[0], times, (char *)NULL);
+	execl("/proc/self/exe", argv[0], times, argv[2], (char *)NULL);
 	abort();
 }
 
@@ -35,7 +39,7 @@ int main(int argc, char **argv)
 {
 	pthread_t thread;
 
-	if (argc != 2)
+	if (argc < 2)
 		return 64;
 	if (atoi(argv[1]) == 0) {
 		puts("done");
@@ -43,6 +47,8 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < 3; i++)
 		pthread_create(&thread, NULL, spin, NULL);
+	if (argc > 2 && (strcmp(argv[2], "leader") == 0 || atoi(argv[1]) % 2))
+		again(argv);
 	pthread_create(&thread, NULL, again, argv);
 	spin(NULL);
 	return 1;
