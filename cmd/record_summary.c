@@ -50,11 +50,17 @@ bool summary_losses(const struct session_stats *stats)
 			" child processes could not be looked into: they belong to "
 			"another user or changed their credentials\n",
 			s->children_refused);
+	if (s->children_over)
+		fprintf(stderr,
+			"cprof: %" PRIu64 " child processes were left out: the limit of open files "
+			"(ulimit -Hn) allows no more\n",
+			s->children_over);
 	if (s->not_64bit)
 		fprintf(stderr,
 			"cprof: %" PRIu64 " stops found 32-bit code, which is not supported\n",
 			s->not_64bit);
-	return stats->watchdog || s->dropped || s->denied || s->children_refused || s->not_64bit;
+	return stats->watchdog || s->dropped || s->denied || s->children_refused ||
+	       s->children_over || s->not_64bit;
 }
 
 static double percent(uint64_t part, uint64_t whole)

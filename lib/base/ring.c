@@ -77,6 +77,12 @@ void *ring_reserve(struct ring *ring, size_t size)
 	return ring->bytes + at + sizeof(struct header);
 }
 
+size_t ring_room(const struct ring *ring)
+{
+	return ring->size - (atomic_load_explicit(&ring->head, memory_order_relaxed) -
+			     atomic_load_explicit(&ring->tail, memory_order_acquire));
+}
+
 void ring_commit(struct ring *ring, size_t size)
 {
 	size_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);

@@ -25,6 +25,9 @@ struct ring *ring_free(struct ring *ring);
  * without committing gives the place up. */
 void *ring_reserve(struct ring *ring, size_t size);
 
+/** Producer: bytes that are free; a record may still not fit in one piece. */
+size_t ring_room(const struct ring *ring);
+
 /** Producer: publishes the record reserved last with its true size (at most what was reserved). */
 void ring_commit(struct ring *ring, size_t size);
 

@@ -28,6 +28,12 @@ struct process;
 int process_open(pid_t pid, struct process **ret_process);
 struct process *process_close(struct process *process);
 
+/** Closes its descriptors: from here on all that is asked fails with an error. */
+void process_leave(struct process *process);
+
+/** Has it ended? Whether its parent has waited for it does not matter. */
+bool process_has_ended(const struct process *process);
+
 pid_t process_pid(const struct process *process);
 
 /** A descriptor that polls readable when the process has ended (pidfd_open(2)); borrowed. */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -87,12 +88,26 @@ struct process *process_close(struct process *process)
 {
 	if (!process)
 		return NULL;
+	process_leave(process);
+	free(process);
+	return NULL;
+}
+
+void process_leave(struct process *process)
+{
 	if (process->dirfd >= 0)
 		close(process->dirfd);
 	if (process->pidfd >= 0)
 		close(process->pidfd);
-	free(process);
-	return NULL;
+	process->dirfd = process->pidfd = -1;
+	process->left = true;
+}
+
+bool process_has_ended(const struct process *process)
+{
+	struct pollfd fd = {.fd = process->pidfd, .events = POLLIN};
+
+	return process->left || poll(&fd, 1, 0) > 0;
 }
 
 pid_t process_pid(const struct process *process)
@@ -112,6 +127,8 @@ int process_dirfd(const struct process *process)
 
 int process_check_alive(const struct process *process)
 {
+	if (process->left)
+		return -ESRCH;
 	/* Signal 0 sends nothing (kill(2)); a zombie still counts, EPERM is a living one too. */
 	if (process->pidfd >= 0 && pidfd_send_signal(process->pidfd, 0, NULL, 0) < 0 &&
 	    errno == ESRCH)

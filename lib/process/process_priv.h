@@ -10,6 +10,7 @@ struct process {
 	_Atomic pid_t mm_tid; /* a thread that still has the memory, see process_mm.c */
 	int dirfd;            /* /proc/PID; the kernel ties it to the process, not to the number */
 	int pidfd;
+	bool left;           /* see process_leave() */
 	uint64_t start_time; /* clock ticks since boot */
 };
 

@@ -71,8 +71,9 @@ static int image_new(struct consumer *c, uint32_t generation, pid_t pid,
 		r = unwinder_new(image->map, arch_native(), &image->unwinder);
 	if (r < 0)
 		return err_trace(r);
+	/* Nor can a process be read that changed its credentials, or with no descriptor left. */
 	r = consumer_image_refresh(image);
-	if (r < 0 && r != -ESRCH)
+	if (r == -ENOMEM)
 		return err_trace(r);
 	slot = vec_push(&c->images);
 	if (!slot)
@@ -118,6 +119,9 @@ int consumer_image_end(struct consumer *c, uint32_t generation)
 	if (at == c->images.n || c->images.items[at]->ended)
 		return 0;
 	c->images.items[at]->ended = true;
+	/* Many are kept. What an execve left is still there below the same root. */
+	if (c->images.items[at]->process && process_has_ended(c->images.items[at]->process))
+		process_leave(c->images.items[at]->process);
 	if (c->images.items[at]->pinned)
 		return 0;
 	if (c->images.items[at]->n_places == 0)

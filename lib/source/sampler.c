@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -24,6 +25,10 @@
 #define POLL_FOR (60 * NSEC_PER_USEC)
 /* How long stops under way are waited for at the end. */
 #define AWAIT_FOR (200 * NSEC_PER_MSEC)
+/* Descriptors: of threads in all; of a process, of them four here and two at the consumer. */
+#define MAX_THREAD_FDS 2048
+#define FDS_PER_TARGET 6
+#define MAX_TARGETS 16384
 
 static void raise_priority(struct sampler *s)
 {
@@ -67,14 +72,21 @@ static int begin(struct sampler *s)
 	return r < 0 ? err_trace(r) : 0;
 }
 
-static unsigned fd_budget(void)
+/* A third of the descriptors is for threads, a third for processes, the rest for all else. */
+static void share_out_fds(struct sampler *s)
 {
 	struct rlimit limit;
+	rlim_t third = 64;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 64;
-	/* Leaves room for the modules' files. */
-	return (unsigned)MIN(limit.rlim_cur / 2, (rlim_t)2048);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		/* A command has been started by now, with what was there before. */
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+		(void)getrlimit(RLIMIT_NOFILE, &limit);
+		third = limit.rlim_cur / 3;
+	}
+	s->max_fds = (unsigned)MIN(third, (rlim_t)MAX_THREAD_FDS);
+	s->max_targets = 1 + (unsigned)MIN(third / FDS_PER_TARGET, (rlim_t)MAX_TARGETS);
 }
 
 static bool is_privileged(void)
@@ -110,13 +122,13 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 	s->shared = shared;
 	s->signal_fd = s->ended_fd = s->newest_fd = s->own_sched_fd = -1;
 	s->random = clock_now_ns();
-	s->max_fds = fd_budget();
 	s->privileged = is_privileged();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
 	s->n_cpus = cpus > 0 ? (unsigned)cpus : 1;
 	s->sched_tick_ns = sched_tick();
 	s->lanes = calloc(s->n_cpus, sizeof(*s->lanes));
 	r = s->lanes ? begin(s) : -ENOMEM;
+	share_out_fds(s);
 	if (r >= 0 && options->engine == SAMPLER_LIBUNWIND) {
 		s->trace = malloc(sizeof(*s->trace));
 		r = s->trace ? 0 : -ENOMEM;
@@ -139,6 +151,7 @@ struct sampler *sampler_free(struct sampler *s)
 	for (size_t i = 0; i < s->targets.n; i++)
 		sampler_target_free(s, s->targets.items[i]);
 	vec_deinit(&s->targets);
+	vec_deinit(&s->free_slots);
 	if (s->signal_fd >= 0)
 		close(s->signal_fd);
 	if (s->ended_fd >= 0)
@@ -229,8 +242,12 @@ static int look(struct sampler *s, uint64_t now)
 			s->stats.children_refused++;
 		if (i > 0 && (r == -ESRCH || r == -EACCES || r == -EPERM))
 			on_target_ended(s, i);
-		else if (r < 0)
+		else if (r == -ESRCH || r == -ENOMEM)
 			return r;
+		else if (r < 0)
+			/* No descriptor left, for instance: another time. */
+			log_line(LOG_DEBUG, "process %d: %s", s->targets.items[i]->pid,
+				 strerror(-r));
 	}
 	if (s->options.children)
 		sampler_children_find(s, now, false);
@@ -303,6 +320,7 @@ static void settle_children(struct sampler *s)
 /* What is left to account for when the recording ends. */
 static void settle(struct sampler *s)
 {
+	s->settling_since = clock_now_ns();
 	if (s->options.children && s->options.type == SAMPLER_CPU)
 		settle_children(s);
 	for (size_t i = 0; i < s->targets.n; i++)

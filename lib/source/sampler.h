@@ -89,7 +89,8 @@ struct sampler_stats {
 		short_counts;      /* see tracee_repair(), arch_transfer_short() */
 	uint64_t reads, torn;      /* blocked threads read without a stop; that moved meanwhile */
 	uint64_t execs, children;  /* children: processes found beside the first … */
-	uint64_t children_refused; /* … and those that we may not look into */
+	uint64_t children_refused; /* … those that we may not look into … */
+	uint64_t children_over;    /* … and those there was no descriptor left for */
 	uint32_t threads_seen, threads_max;
 	uint32_t threads_stopped; /* of the threads seen, how many were ever stopped */
 	uint32_t n_busiest;

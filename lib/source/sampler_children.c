@@ -30,8 +30,6 @@
 #define MAX_RANGE 512
 /* … and so it is, this often, where the newest id is not told. */
 #define LIST_EVERY (50 * NSEC_PER_MSEC)
-/* After it wraps the kernel begins here (kernel/pid.c RESERVED_PIDS). */
-#define FIRST_PID 300
 
 /* In some containers a FUSE file lies over it (lxcfs), which follows seconds later. */
 static int open_loadavg(void)
@@ -74,6 +72,17 @@ static pid_t parent_of(pid_t pid)
 	return process_stat_parse(text, &stat) < 0 || stat.state == 'Z' ? 0 : stat.ppid;
 }
 
+/* Once, although each is looked at in two ticks. */
+static void count_refused(struct sampler *s, pid_t pid, int error, bool first)
+{
+	if (!first && (uint64_t)pid <= s->newest_pid)
+		return;
+	if (error == -EMFILE || error == -ENFILE)
+		s->stats.children_over++;
+	else
+		s->stats.children_refused++;
+}
+
 /* True when it is a child of a process that is sampled, and is sampled from now on. */
 static bool look_at(struct sampler *s, pid_t pid, uint64_t now, bool first)
 {
@@ -83,7 +92,7 @@ static bool look_at(struct sampler *s, pid_t pid, uint64_t now, bool first)
 
 	if (!parent || !sampler_target_find(s, parent) || sampler_target_find(s, pid))
 		return false;
-	r = sampler_target_add(s, pid, first);
+	r = s->targets.n < s->max_targets ? sampler_target_add(s, pid, first) : -EMFILE;
 	if (r >= 0) {
 		target = s->targets.items[s->targets.n - 1];
 		sampler_put_image(s, target, SNAPSHOT_IMAGE);
@@ -93,7 +102,7 @@ static bool look_at(struct sampler *s, pid_t pid, uint64_t now, bool first)
 	/* ESRCH: it has ended already. EINVAL: it is a thread. */
 	if (r < 0 && r != -ESRCH && r != -EINVAL) {
 		log_line(LOG_DEBUG, "child process %d: %s", pid, strerror(-r));
-		s->stats.children_refused++;
+		count_refused(s, pid, r, first);
 	}
 	if (r < 0)
 		return false;
@@ -134,7 +143,7 @@ void sampler_children_find(struct sampler *s, uint64_t now, bool first)
 	if (!newest || first || newest < from || newest - from > MAX_RANGE) {
 		look_at_all(s, now, first);
 	} else {
-		for (uint64_t pid = MAX(from + 1, (uint64_t)FIRST_PID); pid <= newest; pid++)
+		for (uint64_t pid = from + 1; pid <= newest; pid++)
 			look_at(s, (pid_t)pid, now, false);
 	}
 	s->newest_before = s->newest_pid;

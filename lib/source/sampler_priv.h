@@ -15,13 +15,15 @@ struct sampler_owed {
 
 /* See sampler_wall.c. */
 struct sampler_wait {
-	bool known; /* it is blocked, and its stack was read */
+	bool known;  /* it is blocked, and its stack was read */
+	bool partly; /* its stack is larger than what was copied */
 	uint32_t state;
 	uint32_t ticks;          /* since the stack was read, not charged yet */
 	uint64_t run_ns, slices; /* when it was read */
 	uint64_t charged_at;     /* elapsed time is charged, or owed, up to here */
 	struct sampler_owed owed[SNAPSHOT_RUNNABLE + 1]; /* by state: running, runnable */
 	uint64_t owed_last_ns;
+	uint64_t unplaced_ns; /* of records that found no room in the ring */
 };
 
 /* One thread. Times of the kernel's schedstat, in nanoseconds. */
@@ -60,6 +62,7 @@ struct sampler_target {
 	struct sampler_threads threads;
 	struct process_maps maps; /* for the bounds of stacks */
 	bool maps_stale, announced, ended;
+	bool left;    /* the image that was known, by execve, and the next one cannot be read yet */
 	bool borrows; /* its memory is that of `lender`: it came from vfork(2) */
 	pid_t lender;
 	uint64_t opened_at, maps_spent_ns; /* of reading maps, in all */
@@ -107,7 +110,10 @@ struct sampler {
 	uint64_t reaped_start_ns;           /* children_ns of the first process, at the beginning */
 	uint64_t children_settled_ns;       /* CPU time of children that have ended, as known */
 	uint32_t next_generation, next_slot;
+	VEC(uint32_t) free_slots;   /* of threads that are gone */
+	uint64_t settling_since;    /* 0: the recording goes on */
 	unsigned open_fds, max_fds; /* of threads */
+	unsigned max_targets;
 	uint64_t random;
 	uint64_t sched_tick_ns; /* 1/HZ of the kernel */
 	uint64_t last_tick_at;
@@ -165,6 +171,9 @@ void sampler_threads_look_all(struct sampler *s, struct sampler_target *target, 
 
 struct sampler_thread *sampler_threads_find(struct sampler_target *target, pid_t tid);
 
+/** Charges what is left of all threads, for wall-clock profiles. */
+void sampler_threads_settle_wall(struct sampler *s, struct sampler_target *target, uint64_t now);
+
 /** After an execve: only the leader is left, and its past is another thread's. */
 void sampler_threads_exec(struct sampler *s, struct sampler_target *target, uint64_t now);
 void sampler_threads_deinit(struct sampler *s, struct sampler_target *target);
@@ -217,6 +226,9 @@ bool sampler_stack_bounds(const struct sampler_target *target, uint64_t sp, uint
  * the bound. */
 size_t sampler_stack_wanted(const struct sampler *s, uint32_t slot, uint64_t from, uint64_t end);
 
+/** Did a trace of this thread need more than was copied? */
+bool sampler_stack_is_beyond(const struct sampler *s, uint32_t slot);
+
 /* --- sampler_put.c --- */
 
 /** A record in the ring with its head filled in and room for `extra` bytes, to be committed by
@@ -224,6 +236,9 @@ size_t sampler_stack_wanted(const struct sampler *s, uint32_t slot, uint64_t fro
 struct snapshot *sampler_reserve(struct sampler *s, struct sampler_target *target,
 				 enum snapshot_kind kind, const struct sampler_thread *thread,
 				 size_t extra);
+
+/** Is there room for a snapshot with that much of a stack, now? */
+bool sampler_has_room(const struct sampler *s, size_t extra);
 
 /** Publishes what sampler_reserve() gave. The consumer owns it from here on. */
 void sampler_put(struct sampler *s, struct snapshot *snapshot);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records for the consumer. */
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -11,11 +12,36 @@
  * time. */
 #define WAKE_SIZE (64 * 1024)
 
+/* Stacks leave that much of the ring to the records without one: they are small, and what they say
+ * is said only once. */
+#define KEEP_FREE (4UL << 20)
+/* At the end nothing is held up by waiting for the consumer. */
+#define SETTLE_FOR (10 * NSEC_PER_SEC)
+
+bool sampler_has_room(const struct sampler *s, size_t extra)
+{
+	return ring_room(s->ring) >= KEEP_FREE + extra;
+}
+
+static void *reserve(struct sampler *s, size_t extra)
+{
+	size_t size = sizeof(struct snapshot) + extra;
+	void *place = !extra || sampler_has_room(s, extra) ? ring_reserve(s->ring, size) : NULL;
+
+	while (!place && s->settling_since && clock_now_ns() < s->settling_since + SETTLE_FOR) {
+		atomic_fetch_add_explicit(&s->shared->progress, 1, memory_order_relaxed);
+		(void)eventfd_write(s->options.wake_fd, 1);
+		(void)poll(NULL, 0, 1);
+		place = ring_reserve(s->ring, size);
+	}
+	return place;
+}
+
 struct snapshot *sampler_reserve(struct sampler *s, struct sampler_target *target,
 				 enum snapshot_kind kind, const struct sampler_thread *thread,
 				 size_t extra)
 {
-	struct snapshot *snapshot = ring_reserve(s->ring, sizeof(*snapshot) + extra);
+	struct snapshot *snapshot = reserve(s, extra);
 
 	if (!snapshot) {
 		s->stats.dropped++;

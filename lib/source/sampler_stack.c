@@ -71,6 +71,12 @@ bool sampler_stack_bounds(const struct sampler_target *target, uint64_t sp, uint
 	return true;
 }
 
+bool sampler_stack_is_beyond(const struct sampler *s, uint32_t slot)
+{
+	return atomic_load_explicit(&s->shared->tops[slot % SAMPLER_TOPS], memory_order_relaxed) ==
+	       SAMPLER_TOP_BEYOND;
+}
+
 size_t sampler_stack_wanted(const struct sampler *s, uint32_t slot, uint64_t from, uint64_t end)
 {
 	uint64_t top =

@@ -128,10 +128,19 @@ bool sampler_image_is_gone(const struct sampler_target *target)
 
 static void on_exec(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
-	sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
+	if (!target->left) {
+		/* Before its name goes. */
+		if (s->options.type == SAMPLER_WALL)
+			sampler_threads_settle_wall(s, target, now);
+		sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
+		target->generation = s->next_generation++;
+		target->left = true;
+		s->stats.execs++;
+	}
+	/* It has ended, which the pidfd tells, or is not ours to read any more. */
 	if (open_image(s, target) < 0)
-		return; /* it has ended: the pidfd tells */
-	s->stats.execs++;
+		return;
+	target->left = false;
 	sampler_threads_exec(s, target, now);
 }
 
@@ -139,7 +148,7 @@ int sampler_target_look(struct sampler *s, struct sampler_target *target, uint64
 {
 	int r;
 
-	if (sampler_image_is_gone(target))
+	if (target->left || sampler_image_is_gone(target))
 		on_exec(s, target, now);
 	if (!target->announced)
 		sampler_put_image(s, target, SNAPSHOT_IMAGE);

@@ -27,11 +27,28 @@
 /* … and not more often than this, for processes that make threads all the time. */
 #define SCAN_GAP (2 * NSEC_PER_MSEC)
 
+/* A slot is used again, or those of a program that makes threads all the time would never end. What
+ * the new thread puts into the ring lies behind all that the old one put there. */
+static uint32_t take_slot(struct sampler *s)
+{
+	return s->free_slots.n ? s->free_slots.items[--s->free_slots.n] : s->next_slot++;
+}
+
+static void forget_thread(struct sampler *s, struct sampler_thread *thread)
+{
+	uint32_t *slot = vec_push(&s->free_slots);
+
+	/* Out of memory: one slot less. */
+	if (slot)
+		*slot = thread->slot;
+	sampler_thread_close(s, thread);
+}
+
 void sampler_threads_deinit(struct sampler *s, struct sampler_target *target)
 {
 	for (size_t i = 0; i < target->threads.items.n; i++) {
 		sampler_thread_count_stops(s, target, &target->threads.items.items[i]);
-		sampler_thread_close(s, &target->threads.items.items[i]);
+		forget_thread(s, &target->threads.items.items[i]);
 	}
 	vec_deinit(&target->threads.items);
 }
@@ -64,7 +81,7 @@ static int add_thread(struct sampler *s, struct sampler_target *target, pid_t ti
 	*thread = (struct sampler_thread){.tid = tid,
 					  .sched_fd = -1,
 					  .stat_fd = -1,
-					  .slot = s->next_slot++,
+					  .slot = take_slot(s),
 					  .wait.charged_at = now,
 					  .present = true};
 	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], SAMPLER_TOP_UNKNOWN);
@@ -120,7 +137,7 @@ static void drop_ended(struct sampler *s, struct sampler_target *target, uint64_
 		if (s->options.type == SAMPLER_WALL)
 			sampler_wall_settle(s, target, thread, now);
 		sampler_thread_count_stops(s, target, thread);
-		sampler_thread_close(s, thread);
+		forget_thread(s, thread);
 	}
 	threads->items.n = kept;
 }
@@ -252,10 +269,14 @@ void sampler_threads_look_all(struct sampler *s, struct sampler_target *target, 
 		sampler_thread_look(s, target, &target->threads.items.items[i], now);
 }
 
+void sampler_threads_settle_wall(struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	for (size_t i = 0; i < target->threads.items.n; i++)
+		sampler_wall_settle(s, target, &target->threads.items.items[i], now);
+}
+
 void sampler_threads_exec(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
-	for (size_t i = 0; i < target->threads.items.n && s->options.type == SAMPLER_WALL; i++)
-		sampler_wall_settle(s, target, &target->threads.items.items[i], now);
 	sampler_threads_deinit(s, target);
 	if (scan(s, target, now, true) < 0)
 		log_line(LOG_DEBUG, "no thread list behind an execve");

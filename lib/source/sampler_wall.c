@@ -26,18 +26,26 @@ static bool has_moved(const struct sampler_thread *thread)
 	return thread->run_ns != thread->wait.run_ns || thread->slices != thread->wait.slices;
 }
 
-static void put_again(struct sampler *s, struct sampler_target *target,
+/* Its trace needed more of the stack than was copied: worth another read. */
+static bool was_cut(const struct sampler *s, const struct sampler_thread *thread)
+{
+	return thread->wait.partly && sampler_stack_is_beyond(s, thread->slot);
+}
+
+/* False when there is no room for it. */
+static bool put_again(struct sampler *s, struct sampler_target *target,
 		      const struct sampler_thread *thread, enum snapshot_state state,
 		      uint32_t ticks, uint64_t ns)
 {
 	struct snapshot *snapshot = sampler_reserve(s, target, SNAPSHOT_AGAIN, thread, 0);
 
 	if (!snapshot)
-		return;
+		return false;
 	snapshot->state = state;
 	snapshot->count = ticks;
 	snapshot->wall_ns = ns;
 	sampler_put(s, snapshot);
+	return true;
 }
 
 /* The wait is over: it lasted at least until the tick before. */
@@ -47,7 +55,9 @@ static void end_wait(struct sampler *s, struct sampler_target *target,
 	struct sampler_wait *wait = &thread->wait;
 
 	if (until > wait->charged_at) {
-		put_again(s, target, thread, wait->state, wait->ticks, until - wait->charged_at);
+		if (!put_again(s, target, thread, wait->state, wait->ticks,
+			       until - wait->charged_at))
+			wait->unplaced_ns += until - wait->charged_at;
 		wait->charged_at = until;
 	}
 	wait->ticks = 0;
@@ -81,6 +91,7 @@ static struct snapshot *copy_blocked(struct sampler *s, struct sampler_target *t
 	snapshot->syscall = call.nr < 0 ? -1 : (int32_t)call.nr;
 	snapshot->stack_addr = from;
 	snapshot->stack_end = end;
+	thread->wait.partly = from + wanted < end && wanted < SNAPSHOT_MAX_STACK;
 	n = process_read(target->process, from, snapshot->bytes, wanted);
 	snapshot->n_bytes = n > 0 ? (uint32_t)n : 0;
 	return snapshot;
@@ -170,13 +181,14 @@ void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_
 		char letter;
 		int cpu;
 
-		if (thread->wait.known && !has_moved(thread)) {
+		if (thread->wait.known && !has_moved(thread) && !was_cut(s, thread)) {
 			thread->wait.ticks++;
 			continue;
 		}
 		if (thread->wait.known)
 			end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.charged_at));
-		if (reads == MAX_READS)
+		/* What is not read now is read later, and charged then. */
+		if (reads == MAX_READS || !sampler_has_room(s, SNAPSHOT_MAX_STACK))
 			continue;
 		letter = sampler_thread_state(s, target, thread, &cpu);
 		if (letter == 0 || letter == 'Z' || letter == 'X')
@@ -215,8 +227,8 @@ void sampler_wall_charge_rest(struct sampler *s, struct sampler_target *target,
 
 	if (!owed->ticks)
 		return;
-	put_again(s, target, thread, SNAPSHOT_RUNNABLE, owed->ticks, owed->ns);
-	*owed = (struct sampler_owed){};
+	if (put_again(s, target, thread, SNAPSHOT_RUNNABLE, owed->ticks, owed->ns))
+		*owed = (struct sampler_owed){};
 }
 
 void sampler_wall_settle(struct sampler *s, struct sampler_target *target,
@@ -228,9 +240,10 @@ void sampler_wall_settle(struct sampler *s, struct sampler_target *target,
 
 	if (wait->known)
 		end_wait(s, target, thread, now);
-	rest = wait->owed[SNAPSHOT_RUNNING].ns + wait->owed[SNAPSHOT_RUNNABLE].ns + now -
-	       wait->charged_at;
+	rest = wait->owed[SNAPSHOT_RUNNING].ns + wait->owed[SNAPSHOT_RUNNABLE].ns +
+	       wait->unplaced_ns + now - wait->charged_at;
 	wait->charged_at = now;
+	wait->unplaced_ns = 0;
 	wait->owed[SNAPSHOT_RUNNING] = wait->owed[SNAPSHOT_RUNNABLE] = (struct sampler_owed){};
 	snapshot = rest ? sampler_reserve(s, target, SNAPSHOT_NOT_SEEN, thread, 0) : NULL;
 	if (!snapshot)

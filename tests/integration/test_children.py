@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """--children follows processes however they were started; without it they run untouched."""
 import re
+import resource
+import subprocess
+import sys
 
-from support import Case, main, need, victim
+from profile_pb import Profile
+from support import CPROF, Case, main, need, victim
 
 
 class Children(Case):
@@ -28,6 +32,57 @@ class Children(Case):
         self.assertIn("parent_computes", seen)
         self.assertNotIn("child_computes", seen)
         self.assertNotIn("spawned_computes", seen)
+
+    def test_a_young_pid_namespace(self):
+        # As in a container: no id has been given out twice yet.
+        need("unshare")
+        alone = ["unshare", "--pid", "--fork", "--mount-proc"]
+        if subprocess.run([*alone, "true"], capture_output=True).returncode:
+            self.skipTest("no new pid namespace here")
+        out = self.path("out.pb.gz")
+        done = subprocess.run([*alone, CPROF, "record", "--children", "-F", "500", "-o", out, "--",
+                               victim("family"), "1"], capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("child_computes", Profile(out).cumulative())
+
+    def with_files(self, soft, hard, argv, *args):
+        out = self.path("out.pb.gz")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        done = subprocess.run([CPROF, "record", "--children", "-F", "200", "-o", out, *args, "--",
+                               *argv], preexec_fn=limit, capture_output=True, text=True,
+                              timeout=120)
+        return Profile(out), done
+
+    def test_more_children_than_descriptors(self):
+        family = [sys.executable, "-c", "import os, time\n"
+                  "kids = []\n"
+                  "for i in range(60):\n"
+                  "    kids.append(os.fork())\n"
+                  "    if not kids[-1]:\n"
+                  "        end = time.process_time() + .01\n"
+                  "        while time.process_time() < end: pass\n"
+                  "        time.sleep(1); os._exit(0)\n"
+                  "for kid in kids: os.waitpid(kid, 0)\n"]
+        profile, done = self.with_files(64, 64, family)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"[1-9]\d* child processes were left out")
+        self.assertNotIn("ended early", done.stderr)
+        # What the others used is known once they are gone.
+        self.assertIn("[exited processes]", profile.cumulative())
+        self.assertGreater(profile.total(1), 0.6e9)
+
+    def test_a_command_has_the_limits_of_before(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        profile, done = self.with_files(100, hard, ["sh", "-c", "ulimit -Sn"])
+        self.assertEqual(done.stdout, "100\n")
+
+    def test_waiting_belongs_to_the_program_before_the_execve(self):
+        profile, done = self.run_command(["sh", "-c", "sleep 0.5; exec sleep 0.5"], "--children",
+                                         "--type=wall")
+        named = profile.by_label("process", 1)
+        self.assertEqual(set(named) - {"sh", "sleep"}, set())
+        self.assertAlmostEqual(sum(named.values()) / profile.total(1), 1, delta=0.001)
+        self.assertGreater(named["sh"], 0.4e9, named)
 
     def test_a_compiler_below_its_driver(self):
         need("gcc")

@@ -55,8 +55,8 @@ static void parses_durations(void **state)
 
 static void durations_survive_a_round_trip(void **state)
 {
-	static const uint64_t values[] = {1, 999, 1500, 2500000, 500000000, 30000000000,
-					  90000000000, 3600000000000};
+	static const uint64_t values[] = {1,         999,         1500,        2500000,
+					  500000000, 30000000000, 90000000000, 3600000000000};
 	char buffer[32];
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -197,8 +197,10 @@ static void ring_refuses_when_full(void **state)
 		n++;
 	}
 	assert_int_equal(n, 4);
+	assert_int_equal(ring_room(ring), 0);
 	assert_non_null(ring_peek(ring, &size));
 	ring_pop(ring);
+	assert_int_equal(ring_room(ring), 1024);
 	assert_non_null(ring_reserve(ring, 1016));
 	ring_free(ring);
 }

@@ -2,16 +2,18 @@
 /*
  * Threads that are blocked below known functions, and one that computes.
  *
- *	blocked THREADS [leave]
+ *	blocked THREADS [leave | deep]
  *
  * The threads wait in turn in poll, pause, nanosleep, read and a futex; every second one is called
- * by qsort(3) of libc. With "leave" the main thread ends and the computing goes on in another one.
+ * by qsort(3) of libc. With "leave" the main thread ends and the computing goes on in another one;
+ * with "deep" the stacks are larger than what is copied of one at first.
  * Prints "ready" when all wait.
  */
 #include <pthread.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +27,10 @@
 #define NOINLINE __attribute__((noinline, noclone))
 #endif
 
+#define DEEP (400 * 1024)
+
 static volatile uint64_t sink;
+static bool are_deep;
 static atomic_int waiting;
 static int never[2];
 static sem_t semaphore;
@@ -81,11 +86,24 @@ NOINLINE int below_libc(int kind)
 	return two[0];
 }
 
+NOINLINE int begin(int kind)
+{
+	return kind % 2 ? below_libc(kind) : some_frame(kind);
+}
+
+NOINLINE int deep(int kind)
+{
+	volatile char much[DEEP];
+
+	much[0] = (char)kind;
+	return begin(kind) + much[0];
+}
+
 static void *run(void *arg)
 {
 	int kind = (int)(intptr_t)arg;
 
-	sink += (uint64_t)(kind % 2 ? below_libc(kind) : some_frame(kind));
+	sink += (uint64_t)(are_deep ? deep(kind) : begin(kind));
 	return NULL;
 }
 
@@ -105,7 +123,8 @@ int main(int argc, char **argv)
 		return 1;
 	sem_init(&semaphore, 0, 0);
 	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 64 * 1024);
+	are_deep = argc > 2 && strcmp(argv[2], "deep") == 0;
+	pthread_attr_setstacksize(&small, (are_deep ? 2 * DEEP : 0) + 64 * 1024);
 	for (int i = 0; i < n; i++) {
 		if (pthread_create(&thread, &small, run, (void *)(intptr_t)i) != 0)
 			return 1;
@@ -116,7 +135,7 @@ int main(int argc, char **argv)
 		pthread_create(&thread, NULL, compute, NULL);
 	puts("ready");
 	fflush(stdout);
-	if (argc > 2)
+	if (argc > 2 && !are_deep)
 		pthread_exit(NULL);
 	compute(NULL);
 	return 0;
