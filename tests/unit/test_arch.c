@@ -102,12 +102,44 @@ static void restarts(void **state)
 	assert_int_equal(condition(SYS_io_uring_enter), ARCH_RESTART_NO_ARG1);
 }
 
+static void frame_sizes(void **state)
+{
+	const struct arch *arch = arch_native();
+	uint64_t bytes, slack;
+	/* push %rbx; lea -0x4000(%rsp),%r11; 1: sub $0x1000,%rsp; orq $0,(%rsp); cmp %r11,%rsp;
+	 * jne 1b; sub $0xe68,%rsp; call */
+	static const uint8_t gcc_probes[] = {
+		0x53, 0x4c, 0x8d, 0x9c, 0x24, 0x00, 0xc0, 0xff, 0xff, 0x48, 0x81, 0xec, 0x00, 0x10,
+		0x00, 0x00, 0x48, 0x83, 0x0c, 0x24, 0x00, 0x4c, 0x39, 0xdc, 0x75, 0xef, 0x48, 0x81,
+		0xec, 0x68, 0x0e, 0x00, 0x00, 0xe8, 0x00, 0x00, 0x00, 0x00, 0x90, 0x90};
+	/* push %r12; and $-32,%rsp; sub $0x120,%rsp; jne +0; call */
+	static const uint8_t aligned[] = {0x41, 0x54, 0x48, 0x83, 0xe4, 0xe0, 0x48, 0x81,
+					  0xec, 0x20, 0x01, 0x00, 0x00, 0x75, 0x00, 0xe8,
+					  0x00, 0x00, 0x00, 0x00, 0x90, 0x90};
+	/* push %r12; and $-32,%rsp; sub $0x120,%rsp; jne +0; push %rax; call */
+	static const uint8_t pushes[] = {0x41, 0x54, 0x48, 0x83, 0xe4, 0xe0, 0x48, 0x81,
+					 0xec, 0x20, 0x01, 0x00, 0x00, 0x75, 0x00, 0x50,
+					 0xe8, 0x00, 0x00, 0x00, 0x00, 0x90, 0x90};
+
+	if (strcmp(arch->name, "x86_64") != 0)
+		skip();
+	/* `until` is inside the call, as a lookup pc is. */
+	assert_true(arch_frame_size(arch, gcc_probes, sizeof(gcc_probes), 37, &bytes, &slack));
+	assert_int_equal(bytes, 8 + 0x4000 + 0xe68);
+	assert_int_equal(slack, 0);
+	assert_true(arch_frame_size(arch, aligned, sizeof(aligned), 19, &bytes, &slack));
+	assert_int_equal(bytes, 8 + 0x120);
+	assert_int_equal(slack, 24);
+	assert_false(arch_frame_size(arch, pushes, sizeof(pushes), 20, &bytes, &slack));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_counts),
 		cmocka_unit_test(short_counts_in_memory),
 		cmocka_unit_test(restarts),
+		cmocka_unit_test(frame_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
