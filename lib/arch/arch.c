@@ -15,9 +15,9 @@ bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, ui
 }
 
 bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size, size_t until,
-		     uint64_t *ret_bytes)
+		     uint64_t *ret_bytes, uint64_t *ret_slack)
 {
-	return arch->frame_size(code, size, until, ret_bytes);
+	return arch->frame_size(code, size, until, ret_bytes, ret_slack);
 }
 
 bool arch_call_before(const struct arch *arch, const uint8_t *end, size_t size, uint64_t pc,

@@ -65,7 +65,8 @@ struct arch_transfer {
 struct arch {
 	const char *name;
 	bool (*plt_slot)(const uint8_t *code, size_t size, uint64_t svma, uint64_t *ret_slot);
-	bool (*frame_size)(const uint8_t *code, size_t size, size_t until, uint64_t *ret_bytes);
+	bool (*frame_size)(const uint8_t *code, size_t size, size_t until, uint64_t *ret_bytes,
+			   uint64_t *ret_slack);
 	bool (*call_before)(const uint8_t *end, size_t size, uint64_t pc, uint64_t *ret_target);
 	int64_t (*syscall_before)(const uint8_t *end, size_t size);
 	unsigned n_regs, pc, sp, fp;
@@ -121,10 +122,12 @@ bool arch_plt_slot(const struct arch *arch, const uint8_t *code, size_t size, ui
  *
  * @param code, size	its bytes from there on
  * @param until		the offset of the pc of interest: no instruction from there on counts
- * @return false when sp depends on more than constants (alignment, alloca(3))
+ * @param ret_slack	aligning sp took up to that much more, a multiple of 8; unless 0 nothing
+ *else moves sp down before `until`
+ * @return false when sp depends on more than that (alloca(3))
  */
 bool arch_frame_size(const struct arch *arch, const uint8_t *code, size_t size, size_t until,
-		     uint64_t *ret_bytes);
+		     uint64_t *ret_bytes, uint64_t *ret_slack);
 
 /**
  * Is there a call right before a return address?

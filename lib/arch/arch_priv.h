@@ -4,6 +4,7 @@
 
 #include "arch/arch.h"
 
-bool arch_x86_64_frame_size(const uint8_t *code, size_t size, size_t until, uint64_t *ret_bytes);
+bool arch_x86_64_frame_size(const uint8_t *code, size_t size, size_t until, uint64_t *ret_bytes,
+			    uint64_t *ret_slack);
 bool arch_x86_64_call_before(const uint8_t *end, size_t size, uint64_t pc, uint64_t *ret_target);
 int64_t arch_x86_64_syscall_before(const uint8_t *end, size_t size);

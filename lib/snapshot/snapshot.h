@@ -62,7 +62,7 @@ struct snapshot {
 };
 
 /** The most stack that is copied of one thread. */
-#define SNAPSHOT_MAX_STACK (1024 * 1024)
+#define SNAPSHOT_MAX_STACK (2 * 1024 * 1024)
 
 /** Size of the whole record. */
 static inline size_t snapshot_size(const struct snapshot *snapshot)

@@ -52,7 +52,8 @@ struct sampler_threads {
 	size_t cursor;       /* where the next slice of idle threads begins */
 	size_t looked;       /* idle threads looked at since a gap showed */
 	nlink_t links;       /* of /proc/PID/task at the last scan: 2 + threads */
-	uint64_t scanned_at;
+	uint64_t scanned_at, scan_cost_ns;
+	uint64_t clock_read_at, clock_cost_ns; /* of the process clock */
 };
 
 /* One process. The first is the one that was asked for. */

@@ -26,6 +26,12 @@
 #define SCAN_EVERY (100 * NSEC_PER_MSEC)
 /* … and not more often than this, for processes that make threads all the time. */
 #define SCAN_GAP (2 * NSEC_PER_MSEC)
+/* Both the list and the process clock cost the kernel a walk over all threads, 10 and 1 ms for
+ * 10,000 of them. Each gets one part of so many of the time … */
+#define COST_SHARE 100
+/* … but is no rarer than that, however long the walk took on a busy machine. */
+#define MAX_SCAN_EVERY NSEC_PER_SEC
+#define MAX_CLOCK_EVERY (NSEC_PER_SEC / 5)
 
 /* A slot is used again, or those of a program that makes threads all the time would never end. What
  * the new thread puts into the ring lies behind all that the old one put there. */
@@ -196,7 +202,9 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 			    bool first)
 {
 	struct sampler_threads *threads = &target->threads;
+	uint64_t every, start;
 	struct stat st;
+	int r;
 
 	if (!first && threads->scanned_at + SCAN_GAP > now)
 		return 0;
@@ -204,11 +212,15 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 	 * and a birth in between keep it, and show as CPU time without an owner. */
 	if (fstat(target->task_fd, &st) < 0)
 		return err_errno();
-	if (!first && st.st_nlink == threads->links && threads->scanned_at + SCAN_EVERY > now &&
-	    !has_gap(target))
+	every = MIN(threads->scan_cost_ns * COST_SHARE, MAX_SCAN_EVERY);
+	if (!first && st.st_nlink == threads->links &&
+	    threads->scanned_at + MAX(every, SCAN_EVERY) > now && !has_gap(target))
 		return 0;
 	threads->links = st.st_nlink;
-	return scan(s, target, now, first);
+	start = clock_now_ns();
+	r = scan(s, target, now, first);
+	threads->scan_cost_ns = clock_now_ns() - start;
+	return r;
 }
 
 static void look_at_idle(struct sampler *s, struct sampler_target *target, size_t slice,
@@ -238,11 +250,26 @@ static void look_at_idle(struct sampler *s, struct sampler_target *target, size_
 		threads->settled_ns += (uint64_t)gap;
 }
 
+static int read_clock(struct sampler_target *target)
+{
+	struct sampler_threads *threads = &target->threads;
+	uint64_t now = clock_now_ns();
+	int r;
+
+	if (now - threads->clock_read_at <
+	    MIN(threads->clock_cost_ns * COST_SHARE, MAX_CLOCK_EVERY))
+		return 0;
+	r = process_cpu_time(target->process, &target->cpu_ns);
+	threads->clock_read_at = now;
+	threads->clock_cost_ns = clock_now_ns() - now;
+	return r;
+}
+
 int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
 	struct sampler_threads *threads = &target->threads;
 	bool wall = s->options.type == SAMPLER_WALL;
-	int r = process_cpu_time(target->process, &target->cpu_ns);
+	int r = read_clock(target);
 
 	if (r < 0)
 		return r;

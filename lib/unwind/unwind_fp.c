@@ -18,6 +18,7 @@
 struct frame_shape {
 	uint64_t established; /* pc from which on the frame pointer is set */
 	uint64_t below;       /* bytes between fp and sp */
+	uint64_t slack;       /* … and up to so many more */
 };
 
 void unwind_fp_forget(struct unwind_fp *fp)
@@ -77,16 +78,27 @@ static bool find_shape(struct module *module, const struct arch *arch, uint64_t 
 		return false;
 	code = module_text(module, ret_shape->established, &before, &after);
 	if (!code || pc < ret_shape->established ||
-	    !arch_frame_size(arch, code, after, (size_t)(pc - ret_shape->established), &size))
+	    !arch_frame_size(arch, code, after, (size_t)(pc - ret_shape->established), &size,
+			     &ret_shape->slack))
 		return false;
 	ret_shape->below += size;
 	return true;
 }
 
-/* Both fit into one word of the table: code is nearer than 4 GiB, frames are smaller. */
+/* All fit into one word of the table. */
+#define MAX_DISTANCE (UINT64_C(1) << 31)
+#define BELOW_BITS 26
+#define SLACK_BITS 6
+
+static bool fits(uint64_t pc, const struct frame_shape *shape)
+{
+	return pc - shape->established < MAX_DISTANCE && shape->below >> BELOW_BITS == 0 &&
+	       shape->slack / 8 >> SLACK_BITS == 0;
+}
+
 static uint64_t pack(uint64_t pc, const struct frame_shape *shape)
 {
-	return (pc - shape->established + 1) << 32 | shape->below;
+	return (pc - shape->established + 1) << 32 | shape->slack / 8 << BELOW_BITS | shape->below;
 }
 
 static bool shape_of(struct unwind_fp *fp, struct module *module, const struct arch *arch,
@@ -99,11 +111,11 @@ static bool shape_of(struct unwind_fp *fp, struct module *module, const struct a
 		if (!*known)
 			return false;
 		ret_shape->established = pc + 1 - (*known >> 32);
-		ret_shape->below = *known & UINT32_MAX;
+		ret_shape->below = *known & ((1U << BELOW_BITS) - 1);
+		ret_shape->slack = 8 * ((*known & UINT32_MAX) >> BELOW_BITS);
 		return true;
 	}
-	found = find_shape(module, arch, pc, rule, ret_shape) && ret_shape->below <= UINT32_MAX &&
-		pc - ret_shape->established < UINT32_MAX;
+	found = find_shape(module, arch, pc, rule, ret_shape) && fits(pc, ret_shape);
 	known = map64_get(&fp->by_pc, pc);
 	if (found && known)
 		*known = pack(pc, ret_shape);
@@ -139,6 +151,45 @@ static enum belief believe(struct module_map *map, const struct arch *arch, uint
 	return OTHER_CALL;
 }
 
+/* The words that may be the return address are looked at one by one, the frame growing. */
+static bool return_address(const struct snapshot *snapshot, const struct unwind_rule *rule,
+			   uint64_t frame, uint64_t *ret_word)
+{
+	uint64_t cfa = frame + (uint64_t)(int64_t)rule->cfa_offset;
+
+	return snapshot_word(snapshot, cfa - 8ULL * rule->ra_slot, ret_word);
+}
+
+/* Where the stack was aligned, and nothing was pushed since, the frame is at one of a few places:
+ * it must be the only one with something that looks like a return address, whoever was called there
+ * (a tail call hides who). */
+static bool find_only(struct module_map *map, const struct arch *arch,
+		      const struct unwind_rule *rule, const struct snapshot *snapshot,
+		      const struct frame_shape *shape, uint64_t sp, uint64_t *ret_fp)
+{
+	uint64_t places = shape->slack / 8, word;
+	unsigned n = 0;
+
+	for (uint64_t i = 0; i <= places; i++) {
+		uint64_t frame = sp + shape->below + 8 * i;
+
+		if (!return_address(snapshot, rule, frame, &word))
+			break;
+		switch (believe(map, arch, word, shape->established)) {
+		case NO_CALL:
+			break;
+		case OTHER_CALL:
+			return false;
+		case SOME_CALL:
+		case THIS_CALL:
+			*ret_fp = frame;
+			n++;
+			break;
+		}
+	}
+	return n == 1;
+}
+
 bool unwind_fp_find(struct unwind_fp *fp, struct module_map *map, const struct arch *arch,
 		    const struct unwind_rule *rule, const struct snapshot *snapshot, uint64_t pc,
 		    uint64_t sp, uint64_t *ret_fp)
@@ -149,11 +200,12 @@ bool unwind_fp_find(struct unwind_fp *fp, struct module_map *map, const struct a
 
 	if (!m || !shape_of(fp, m->module, arch, pc, rule, &shape))
 		return false;
+	if (shape.slack)
+		return find_only(map, arch, rule, snapshot, &shape, sp, ret_fp);
 	for (unsigned pushed = 0; pushed <= MAX_PUSHED; pushed++) {
 		uint64_t frame = sp + shape.below + 8ULL * pushed, word;
-		uint64_t cfa = frame + (uint64_t)(int64_t)rule->cfa_offset;
 
-		if (!snapshot_word(snapshot, cfa - 8ULL * rule->ra_slot, &word))
+		if (!return_address(snapshot, rule, frame, &word))
 			break;
 		switch (believe(map, arch, word, shape.established)) {
 		case NO_CALL:

@@ -6,8 +6,8 @@
  *
  * Each blocked thread of the process is read twice: pc, sp and stack as `cprof record --type wall`
  * reads them, then all registers under ptrace. Prints "threads N complete N cut N wrong N found N":
- * found counts threads whose frame pointer had to be found. Differences are shown. Do not run it
- * on a process that minds an EINTR.
+ * found counts threads whose frame pointer had to be found. Those cut or wrong are shown. Do not
+ *run it on a process that minds an EINTR.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -132,9 +132,9 @@ int main(int argc, char **argv)
 		threads++;
 		complete += unstopped.end == TRACE_ROOT;
 		cut += unstopped.end != TRACE_ROOT && stopped.end == TRACE_ROOT;
-		if (!agrees()) {
-			wrong++;
-			printf("thread %d\n", tid);
+		wrong += !agrees();
+		if (!agrees() || (unstopped.end != TRACE_ROOT && stopped.end == TRACE_ROOT)) {
+			printf("thread %d %s\n", tid, agrees() ? "cut" : "wrong");
 			show("read", &unstopped);
 			show("stopped", &stopped);
 		}

@@ -107,26 +107,25 @@ static void restarts(void **state)
 static void frame_sizes(void **state)
 {
 	const struct arch *arch = arch_native();
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, slack;
 
 	/* push r15; push rbx; sub $0x130,%rsp; mov %edi,-4(%rbp); call */
 	assert_true(arch_frame_size(arch,
 				    CODE(0x41, 0x57, 0x53, 0x48, 0x81, 0xec, 0x30, 0x01, 0, 0, 0x89,
 					 0x7d, 0xfc, 0xe8, 0, 0, 0, 0),
-				    18, &bytes));
+				    18, &bytes, &slack));
 	assert_int_equal(bytes, 8 + 8 + 0x130);
 	/* Not beyond the pc of interest: only the first push. */
-	assert_true(arch_frame_size(arch, CODE(0x41, 0x57, 0x53), 2, &bytes));
+	assert_true(arch_frame_size(arch, CODE(0x41, 0x57, 0x53), 2, &bytes, &slack));
 	assert_int_equal(bytes, 8);
 	/* lea -0x10(%rsp),%rsp */
-	assert_true(arch_frame_size(arch, CODE(0x48, 0x8d, 0x64, 0x24, 0xf0), 5, &bytes));
+	assert_true(arch_frame_size(arch, CODE(0x48, 0x8d, 0x64, 0x24, 0xf0), 5, &bytes, &slack));
 	assert_int_equal(bytes, 16);
-	/* and $-32,%rsp; sub %rax,%rsp; mov %rax,%rsp: not a constant. */
-	assert_false(arch_frame_size(arch, CODE(0x48, 0x83, 0xe4, 0xe0), 4, &bytes));
-	assert_false(arch_frame_size(arch, CODE(0x48, 0x29, 0xc4), 3, &bytes));
-	assert_false(arch_frame_size(arch, CODE(0x48, 0x89, 0xc4), 3, &bytes));
+	/* sub %rax,%rsp; mov %rax,%rsp: not a constant. */
+	assert_false(arch_frame_size(arch, CODE(0x48, 0x29, 0xc4), 3, &bytes, &slack));
+	assert_false(arch_frame_size(arch, CODE(0x48, 0x89, 0xc4), 3, &bytes, &slack));
 	/* An instruction that is cut off. */
-	assert_false(arch_frame_size(arch, CODE(0x48, 0x81), 2, &bytes));
+	assert_false(arch_frame_size(arch, CODE(0x48, 0x81), 2, &bytes, &slack));
 }
 
 static void calls(void **state)
@@ -149,12 +148,43 @@ static void calls(void **state)
 	assert_int_equal(arch_syscall_before(arch, direct + 6, 6), -1);
 }
 
+static void probes_and_alignment(void **state)
+{
+	const struct arch *arch = arch_native();
+	uint64_t bytes, slack;
+	/* push %rbx; lea -0x4000(%rsp),%r11; 1: sub $0x1000,%rsp; orq $0,(%rsp); cmp %r11,%rsp;
+	 * jne 1b; sub $0xe68,%rsp; call */
+	static const uint8_t gcc_probes[] = {
+		0x53, 0x4c, 0x8d, 0x9c, 0x24, 0x00, 0xc0, 0xff, 0xff, 0x48, 0x81, 0xec, 0x00, 0x10,
+		0x00, 0x00, 0x48, 0x83, 0x0c, 0x24, 0x00, 0x4c, 0x39, 0xdc, 0x75, 0xef, 0x48, 0x81,
+		0xec, 0x68, 0x0e, 0x00, 0x00, 0xe8, 0x00, 0x00, 0x00, 0x00, 0x90, 0x90};
+	/* push %r12; and $-32,%rsp; sub $0x120,%rsp; jne +0; call */
+	static const uint8_t aligned[] = {0x41, 0x54, 0x48, 0x83, 0xe4, 0xe0, 0x48, 0x81,
+					  0xec, 0x20, 0x01, 0x00, 0x00, 0x75, 0x00, 0xe8,
+					  0x00, 0x00, 0x00, 0x00, 0x90, 0x90};
+	/* push %r12; and $-32,%rsp; sub $0x120,%rsp; jne +0; push %rax; call */
+	static const uint8_t pushes[] = {0x41, 0x54, 0x48, 0x83, 0xe4, 0xe0, 0x48, 0x81,
+					 0xec, 0x20, 0x01, 0x00, 0x00, 0x75, 0x00, 0x50,
+					 0xe8, 0x00, 0x00, 0x00, 0x00, 0x90, 0x90};
+
+	if (strcmp(arch->name, "x86_64") != 0)
+		skip();
+	/* `until` is inside the call, as a lookup pc is. */
+	assert_true(arch_frame_size(arch, gcc_probes, sizeof(gcc_probes), 37, &bytes, &slack));
+	assert_int_equal(bytes, 8 + 0x4000 + 0xe68);
+	assert_int_equal(slack, 0);
+	assert_true(arch_frame_size(arch, aligned, sizeof(aligned), 19, &bytes, &slack));
+	assert_int_equal(bytes, 8 + 0x120);
+	assert_int_equal(slack, 24);
+	assert_false(arch_frame_size(arch, pushes, sizeof(pushes), 20, &bytes, &slack));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_counts), cmocka_unit_test(short_counts_in_memory),
 		cmocka_unit_test(restarts),     cmocka_unit_test(frame_sizes),
-		cmocka_unit_test(calls),
+		cmocka_unit_test(calls),        cmocka_unit_test(probes_and_alignment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
