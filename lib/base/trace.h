@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A garbage collector's marking was met with 5000; 1 MiB of stack holds no more than this many. */
+/* A garbage collector's marking was met with 5000. */
 #define TRACE_MAX_FRAMES 16384
 
 enum trace_end {
