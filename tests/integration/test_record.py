@@ -53,7 +53,7 @@ class Chains(Case):
         self.check("chain-gcc-o2", "deep", self.PLAIN[:4] + ["deep"] * 1001 + ["main"], "1000")
 
     def test_stack_larger_than_the_bound_is_marked(self):
-        with Target([victim("chain-gcc-o2"), "alloca", "1200000"], wait_for="ready") as target:
+        with Target([victim("chain-gcc-o2"), "alloca", "2400000"], wait_for="ready") as target:
             profile, said = self.record(target.pid, seconds="300ms")
         self.assertEqual(profile.complete_share(), 0)
         self.assertIn("100.0% cut", said)
