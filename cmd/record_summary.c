@@ -120,8 +120,9 @@ static void print_more(const struct session_stats *stats)
 		" transfers cut short\n",
 		s->repaired, s->left_eintr, s->short_counts);
 	fprintf(stderr,
-		"ticks    %" PRIu64 ", %" PRIu64 " missed; tracer at nice %d; %" PRIu64 " execve\n",
-		s->ticks, s->missed_ticks, s->nice, s->execs);
+		"ticks    %" PRIu64 ", %" PRIu64 " missed; tracer at %s %d; %" PRIu64 " execve\n",
+		s->ticks, s->missed_ticks, s->realtime ? "real-time priority" : "nice",
+		s->realtime ? 1 : s->nice, s->execs);
 	fprintf(stderr,
 		"threads  %u of %u stopped; blocked ones read %" PRIu64 " times, %" PRIu64
 		" times in vain\n",

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -29,19 +28,6 @@
 #define MAX_THREAD_FDS 2048
 #define FDS_PER_TARGET 6
 #define MAX_TARGETS 16384
-
-static void raise_priority(struct sampler *s)
-{
-	/* A sampler that has to queue behind its target measures the queue. */
-	for (int nice = -20; nice < 0; nice += 5) {
-		if (setpriority(PRIO_PROCESS, (id_t)gettid(), nice) == 0)
-			break;
-	}
-	errno = 0;
-	s->stats.nice = getpriority(PRIO_PROCESS, (id_t)gettid());
-	/* The default slack of 50 µs would be the largest part of a tick's error. */
-	prctl(PR_SET_TIMERSLACK, 1UL);
-}
 
 uint64_t sampler_random(struct sampler *s)
 {
@@ -414,7 +400,7 @@ int sampler_run(struct sampler *s)
 	uint64_t start;
 	int r;
 
-	raise_priority(s);
+	sampler_raise_priority(s);
 	s->own_sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	start = s->last_tick_at = clock_now_ns();
 	r = first_look(s, start);

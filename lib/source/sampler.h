@@ -105,7 +105,8 @@ struct sampler_stats {
 	uint64_t throttled;   /* times that the rate was lowered to keep a budget … */
 	double lowest_hz;     /* … and the lowest it came to */
 	uint64_t long_pauses; /* stops longer than max_pause_ns */
-	int nice;             /* priority that the tracer thread got */
+	int nice;             /* priority that the tracer thread got … */
+	bool realtime;        /* … or the lowest real-time one */
 	bool target_ended;
 	int status; /* of a command that ended, as of wait(2) */
 };
