@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 
 /* libdw's own would print and exit. It must not return; the program decides what SIGABRT means. */
-static _Noreturn void on_out_of_memory(void)
+__attribute__((noreturn)) static void on_out_of_memory(void)
 {
 	for (;;)
 		raise(SIGABRT);
