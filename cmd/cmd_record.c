@@ -92,9 +92,9 @@ static bool prepare(struct record *record)
 
 /* Signals that end the recording are read from a descriptor, which also the tracer thread waits
  * on: blocked in all threads, they interrupt nothing and cannot get lost. */
-static int block_signals(void)
+static int block_signals(int *ret_suspend_fd)
 {
-	sigset_t signals, stop;
+	sigset_t signals, stop, suspend;
 
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGINT);
@@ -102,8 +102,14 @@ static int block_signals(void)
 	sigaddset(&stop, SIGHUP);
 	signals = stop;
 	sigaddset(&signals, SIGCHLD);
+	sigemptyset(&suspend);
+	sigaddset(&suspend, SIGTSTP);
+	sigaddset(&signals, SIGTSTP);
+	/* Progress is written from the background, too: that must not stop us. */
+	sigaddset(&signals, SIGTTOU);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	*ret_suspend_fd = signalfd(-1, &suspend, SFD_CLOEXEC | SFD_NONBLOCK);
 	return signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -175,14 +181,15 @@ static int command_status(const struct record *record, int code)
 
 static int run(struct record *record)
 {
-	_cleanup_close_ int stop_fd = block_signals();
+	_cleanup_close_ int suspend_fd = -1, stop_fd = block_signals(&suspend_fd);
 	int r;
 
-	if (stop_fd < 0 || module_sigbus_guard() < 0) {
+	if (stop_fd < 0 || suspend_fd < 0 || module_sigbus_guard() < 0) {
 		fprintf(stderr, "cprof: cannot set up signals: %s\n", strerror(errno));
 		return CMD_FAILED;
 	}
 	record->options.session.sampler.stop_fd = stop_fd;
+	record->options.session.sampler.suspend_fd = suspend_fd;
 	if (!prepare(record))
 		return CMD_FAILED;
 	memory_limit_guard(record->output.temporary);

@@ -240,21 +240,6 @@ static int look(struct sampler *s, uint64_t now)
 	return 0;
 }
 
-/* For the stops under way at the end: one that nobody handles leaves its EINTR in the target. Most
- * arrive at once; a thread that waits for a CPU needs its turn. */
-static void await_stops(struct sampler *s)
-{
-	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
-	uint64_t end = clock_now_ns() + AWAIT_FOR;
-
-	drain(s);
-	while (tracee_held(s->set) && clock_now_ns() < end) {
-		/* SIGCHLD is one for many: never rely on it alone. */
-		(void)poll(&fd, 1, 1);
-		drain(s);
-	}
-}
-
 static int tick(struct sampler *s, uint64_t now)
 {
 	struct tracee_event event;
@@ -313,12 +298,39 @@ static void settle(struct sampler *s)
 		sampler_target_settle(s, s->targets.items[i]);
 }
 
+/* For the stops under way: one that nobody handles leaves its EINTR in the target. Most arrive at
+ * once; a thread that waits for a CPU needs its turn. */
+static void await_stops(struct sampler *s)
+{
+	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
+	uint64_t end = clock_now_ns() + AWAIT_FOR;
+
+	drain(s);
+	while (tracee_held(s->set) && clock_now_ns() < end) {
+		/* SIGCHLD is one for many: never rely on it alone. */
+		(void)poll(&fd, 1, 1);
+		drain(s);
+	}
+}
+
+/* Stopped while it holds a thread, we would hold it until we are continued. */
+static void suspend(struct sampler *s)
+{
+	struct signalfd_siginfo ignored;
+
+	while (read(s->options.suspend_fd, &ignored, sizeof(ignored)) > 0)
+		;
+	await_stops(s);
+	(void)raise(SIGSTOP);
+}
+
 /* Sleeps until the next tick or an event, whichever is first. True when it is time to end. */
 static bool wait_until(struct sampler *s, uint64_t when)
 {
 	struct pollfd fds[] = {{.fd = s->signal_fd, .events = POLLIN},
 			       {.fd = s->ended_fd, .events = POLLIN},
-			       {.fd = s->options.stop_fd, .events = POLLIN}};
+			       {.fd = s->options.stop_fd, .events = POLLIN},
+			       {.fd = s->options.suspend_fd, .events = POLLIN}};
 	uint64_t now = clock_now_ns();
 	struct timespec timeout = ns_timespec(when > now ? when - now : 0);
 
@@ -330,6 +342,8 @@ static bool wait_until(struct sampler *s, uint64_t when)
 		notice_ended(s);
 	if (fds[0].revents || fds[1].revents)
 		drain(s);
+	if (fds[3].revents & POLLIN)
+		suspend(s);
 	return fds[2].revents || s->stats.target_ended;
 }
 

@@ -60,8 +60,10 @@ struct sampler_options {
 	double max_overhead;   /* share of the target's CPU time that stops may take; 0 = any */
 	uint64_t max_pause_ns; /* of one stop; 0 = any */
 	enum sampler_engine engine;
-	int stop_fd; /* readable = stop; borrowed */
-	int wake_fd; /* eventfd, written when the ring got something large; borrowed */
+	int stop_fd;    /* readable = stop; borrowed */
+	int suspend_fd; /* signalfd(2) of SIGTSTP: this process stops itself, with no thread of the
+			   target in its hands; borrowed */
+	int wake_fd;    /* eventfd, written when the ring got something large; borrowed */
 };
 
 #define SAMPLER_BUSIEST 16

@@ -76,6 +76,23 @@ class Parent(Case):
             wait_until(lambda: "R" in states(target.pid) and not states(target.pid) & {"T", "t"})
 
 
+class Suspended(Case):
+    def test_cprof_itself(self):
+        """^Z on cprof: it stops with no thread of the target in its hands, and goes on."""
+        chance = random.Random(2)
+        with Target([victim("phases"), "user", "4", "600"]) as target, \
+                Recorder(target.pid, hz=5000) as cprof:
+            for _ in range(4 * ROUNDS):
+                time.sleep(chance.uniform(0, 0.003))
+                os.kill(cprof.pid, signal.SIGTSTP)
+                wait_until(lambda: states(cprof.pid) == {"T"})
+                self.assertFalse(states(target.pid) & {"T", "t"})
+                os.kill(cprof.pid, signal.SIGCONT)
+                wait_until(lambda: "T" not in states(cprof.pid))
+            said = cprof.end()
+        self.assertGreater(int(re.search(r"samples +(\d+)", said)[1]), 0)
+
+
 class Terminal:
     """An interactive bash on a terminal of its own."""
 
