@@ -126,6 +126,9 @@ int session_target_check(pid_t pid, int64_t *ret_other)
 	}
 	tracer = process_status_number(status, "TracerPid", 10);
 	if (tracer > 0) {
+		/* For the microseconds of a sample another cprof is the tracer. */
+		if (session_target_claimed(pid, ret_other) == SESSION_TARGET_SAMPLED)
+			return SESSION_TARGET_SAMPLED;
 		*ret_other = tracer;
 		return SESSION_TARGET_TRACED;
 	}

@@ -113,11 +113,15 @@ class Targets(Case):
 
     def test_two_cprofs(self):
         with Target([victim("chain-gcc-o2"), "plain"], wait_for="ready") as target:
-            first = subprocess.Popen([CPROF, "record", "-p", str(target.pid), "-d", "30s", "-o",
-                                      "/dev/null"], stderr=subprocess.DEVNULL)
+            # So often that it is met while it is the tracer, too.
+            first = subprocess.Popen([CPROF, "record", "-p", str(target.pid), "-d", "30s", "-F",
+                                      "10000", "--max-overhead=0", "-o", "/dev/null"],
+                                     stderr=subprocess.DEVNULL)
             claim = f"@cprof/{target.pid}/"
             wait_for_text("/proc/net/unix", claim)
             self.refused("-p", target.pid, says=f"another cprof, process {first.pid}")
+            for _ in range(20):
+                self.refused("-p", target.pid, says="another cprof")
             first.terminate()
             self.assertEqual(first.wait(timeout=20), 0)
 
