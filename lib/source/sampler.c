@@ -313,14 +313,17 @@ static void await_stops(struct sampler *s)
 	}
 }
 
-/* Stopped while it holds a thread, we would hold it until we are continued. */
+/* Stopped while it holds a thread, we would hold it until we are continued. One that has not come
+ * to its stop yet is waited for: the signal stays to be read until nothing is held. */
 static void suspend(struct sampler *s)
 {
 	struct signalfd_siginfo ignored;
 
+	await_stops(s);
+	if (tracee_held(s->set))
+		return;
 	while (read(s->options.suspend_fd, &ignored, sizeof(ignored)) > 0)
 		;
-	await_stops(s);
 	(void)raise(SIGSTOP);
 }
 
