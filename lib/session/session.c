@@ -13,7 +13,9 @@
 #include "base/err.h"
 #include "session/session_priv.h"
 
-#define RING_SIZE (16UL << 20)
+/* Room for some of the largest snapshots beside what is kept free for those without a stack: the
+ * consumer is at times as late as it sleeps. */
+#define RING_SIZE (16UL * SNAPSHOT_MAX_STACK)
 /* How long the consumer sleeps when the ring is empty. */
 #define CONSUMER_NAP_MS 20
 #define CONSUMER_NICE -10
