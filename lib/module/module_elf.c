@@ -265,6 +265,41 @@ const char *module_problem(struct module *module)
 	return module->problem[0] ? module->problem : NULL;
 }
 
+const uint8_t *module_bytes(struct module *module, uint64_t svma, size_t *ret_size)
+{
+	const char *file;
+	size_t size;
+
+	if (!module_ensure_open(module))
+		return NULL;
+	file = elf_rawfile(module->elf, &size);
+	for (size_t i = 0; file && i < module->loads.n; i++) {
+		const GElf_Phdr *load = &module->loads.items[i];
+		uint64_t at = svma - load->p_vaddr;
+
+		if (at >= load->p_filesz || load->p_offset > size ||
+		    load->p_filesz > size - load->p_offset)
+			continue;
+		*ret_size = load->p_filesz - at;
+		return (const uint8_t *)file + load->p_offset + at;
+	}
+	return NULL;
+}
+
+uint64_t module_eh_frame_hdr(struct module *module)
+{
+	GElf_Phdr phdr;
+	size_t n;
+
+	if (!module_ensure_open(module) || elf_getphdrnum(module->elf, &n) != 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (gelf_getphdr(module->elf, (int)i, &phdr) && phdr.p_type == PT_GNU_EH_FRAME)
+			return phdr.p_vaddr;
+	}
+	return 0;
+}
+
 const uint8_t *module_text(struct module *module, uint64_t pc, size_t *ret_before,
 			   size_t *ret_after)
 {

@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/vec.h"
+#include "base/map64.h"
+#include "unwind/unwind_eh.h"
 #include "unwind/unwind_expr.h"
 #include "unwind/unwind_fp.h"
 #include "unwind/unwind_rule.h"
@@ -20,6 +22,8 @@ struct unwinder {
 	const struct arch *arch;
 	struct unwind_table rules;
 	VEC(struct unwind_slow) slows;
+	VEC(struct unwind_eh) ehs;
+	struct map64 eh_of; /* struct module * → index into ehs + 1 */
 	struct unwind_fp fp;
 	struct unwind_stats stats;
 };
@@ -52,6 +56,8 @@ struct unwinder *unwinder_free(struct unwinder *unwinder)
 	unwinder_forget(unwinder);
 	unwind_fp_deinit(&unwinder->fp);
 	unwind_table_deinit(&unwinder->rules);
+	vec_deinit(&unwinder->ehs);
+	map64_deinit(&unwinder->eh_of);
 	vec_deinit(&unwinder->slows);
 	free(unwinder);
 	return NULL;
@@ -71,6 +77,24 @@ void unwind_stats_add(struct unwind_stats *sum, const struct unwind_stats *stats
 	sum->found_fps += stats->found_fps;
 }
 
+/* NULL when out of memory: then libdw has to do. */
+static const struct unwind_eh *eh_of(struct unwinder *u, struct module *module)
+{
+	struct unwind_eh *eh;
+	uint64_t *index;
+
+	if (map64_put(&u->eh_of, (uintptr_t)module, &index) < 0)
+		return NULL;
+	if (*index)
+		return &u->ehs.items[*index - 1];
+	eh = vec_push(&u->ehs);
+	if (!eh)
+		return NULL;
+	unwind_eh_init(eh, module);
+	*index = u->ehs.n;
+	return eh;
+}
+
 /* The entry is in the table, or in `spare` when it is not kept. */
 static const struct unwind_entry *add_rule(struct unwinder *u, uint64_t pc,
 					   struct unwind_entry *spare)
@@ -78,6 +102,7 @@ static const struct unwind_entry *add_rule(struct unwinder *u, uint64_t pc,
 	const struct module_mapping *mapping = module_map_find(u->map, pc);
 	struct unwind_slow slow = {}, *slow_slot;
 	struct unwind_rule *rule = &spare->rule;
+	const struct unwind_eh *eh;
 	struct unwind_entry *kept;
 
 	*spare = (struct unwind_entry){.pc = pc, .rule.kind = UNWIND_NO_CFI};
@@ -86,7 +111,9 @@ static const struct unwind_entry *add_rule(struct unwinder *u, uint64_t pc,
 	if (u->rules.n >= MAX_RULES)
 		unwinder_forget(u);
 	u->stats.rules++;
-	unwind_rule_make(mapping->module, u->arch, pc, rule, &slow);
+	eh = eh_of(u, mapping->module);
+	if (!eh || !unwind_eh_rule(eh, u->arch, pc, rule))
+		unwind_rule_make(mapping->module, u->arch, pc, rule, &slow);
 	if (rule->kind == UNWIND_SLOW) {
 		slow_slot = vec_push(&u->slows);
 		if (!slow_slot) {

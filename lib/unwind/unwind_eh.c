@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unwind/unwind_eh.h"
+
+#include <dwarf.h>
+
+#include "base/bytes.h"
+
+#define ENTRY_SIZE 8 /* of the table: where code begins, where its FDE is */
+#define MAX_REMEMBERED 8
+#define MAX_AUGMENTATION 8
+
+void unwind_eh_init(struct unwind_eh *eh, struct module *module)
+{
+	uint64_t svma = module_eh_frame_hdr(module);
+	struct bytes hdr;
+	size_t size;
+
+	*eh = (struct unwind_eh){.module = module};
+	hdr.at = svma ? module_bytes(module, svma, &size) : NULL;
+	if (!hdr.at)
+		return;
+	hdr.end = hdr.at + size;
+	/* Version; and the only encodings that linkers write. */
+	if (bytes_fixed(&hdr, 1) != 1 ||
+	    bytes_fixed(&hdr, 1) != (DW_EH_PE_pcrel | DW_EH_PE_sdata4) ||
+	    bytes_fixed(&hdr, 1) != DW_EH_PE_udata4 ||
+	    bytes_fixed(&hdr, 1) != (DW_EH_PE_datarel | DW_EH_PE_sdata4))
+		return;
+	bytes_skip(&hdr, 4);
+	eh->n = (uint32_t)bytes_fixed(&hdr, 4);
+	if (!eh->n || (size_t)(hdr.end - hdr.at) / ENTRY_SIZE < eh->n)
+		return;
+	eh->bias = module_bias(module);
+	eh->hdr_svma = svma;
+	eh->table = hdr.at;
+}
+
+static int32_t entry_word(const struct unwind_eh *eh, uint32_t i, unsigned which)
+{
+	int32_t word;
+
+	memcpy(&word, eh->table + (size_t)i * ENTRY_SIZE + 4 * which, sizeof(word));
+	return word;
+}
+
+/* The FDE of the last function that begins at or before svma; 0 when there is none. */
+static uint64_t find_fde(const struct unwind_eh *eh, uint64_t svma)
+{
+	int64_t wanted = (int64_t)(svma - eh->hdr_svma);
+	uint32_t low = 0, high = eh->n;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (entry_word(eh, middle, 0) <= wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? eh->hdr_svma + (uint64_t)(int64_t)entry_word(eh, low - 1, 1) : 0;
+}
+
+/* Opens a CIE or FDE for reading behind its length; *ret_svma is the address of what comes next. */
+static bool open_entry(const struct unwind_eh *eh, uint64_t svma, struct bytes *ret_bytes,
+		       uint64_t *ret_svma)
+{
+	size_t size;
+	struct bytes b = {.at = module_bytes(eh->module, svma, &size)};
+	uint64_t length;
+
+	if (!b.at)
+		return false;
+	b.end = b.at + size;
+	length = bytes_fixed(&b, 4);
+	/* An extended length, the terminator, or nonsense. */
+	if (length >= 0xfffffff0 || length < 4 || length > (uint64_t)(b.end - b.at))
+		return false;
+	b.end = b.at + length;
+	*ret_bytes = b;
+	*ret_svma = svma + 4;
+	return true;
+}
+
+struct cie {
+	uint64_t code_align;
+	int64_t data_align;
+	uint64_t ra_reg;
+	uint8_t encoding;
+	bool augmented;
+	struct bytes initial;
+};
+
+static unsigned encoded_size(uint8_t encoding)
+{
+	switch (encoding & 0x0f) {
+	case DW_EH_PE_absptr:
+	case DW_EH_PE_udata8:
+	case DW_EH_PE_sdata8:
+		return 8;
+	case DW_EH_PE_udata4:
+	case DW_EH_PE_sdata4:
+		return 4;
+	}
+	return 0;
+}
+
+static bool read_augmentation(struct bytes *b, const char *letters, struct cie *cie)
+{
+	struct bytes data = *b;
+	uint64_t all;
+
+	cie->encoding = DW_EH_PE_absptr;
+	cie->augmented = letters[0] == 'z';
+	if (!cie->augmented)
+		return letters[0] == '\0';
+	all = bytes_uleb(&data);
+	if (all > (uint64_t)(data.end - data.at))
+		return false;
+	data.end = b->at = data.at + all;
+	for (const char *letter = letters + 1; *letter; letter++) {
+		unsigned size;
+
+		switch (*letter) {
+		case 'R':
+			cie->encoding = (uint8_t)bytes_fixed(&data, 1);
+			break;
+		case 'L':
+			bytes_skip(&data, 1);
+			break;
+		case 'P':
+			size = encoded_size((uint8_t)bytes_fixed(&data, 1));
+			if (!size)
+				return false;
+			bytes_skip(&data, size);
+			break;
+		default:
+			/* 'S', a signal frame, among them. */
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool read_cie(const struct unwind_eh *eh, uint64_t svma, struct cie *cie)
+{
+	const char *letters;
+	uint64_t ignored;
+	struct bytes b;
+	uint8_t version;
+
+	if (!open_entry(eh, svma, &b, &ignored) || bytes_fixed(&b, 4) != 0)
+		return false;
+	version = (uint8_t)bytes_fixed(&b, 1);
+	if (version != 1 && version != 3)
+		return false;
+	letters = bytes_string(&b);
+	if (!letters || strlen(letters) > MAX_AUGMENTATION)
+		return false;
+	cie->code_align = bytes_uleb(&b);
+	cie->data_align = bytes_sleb(&b);
+	cie->ra_reg = version == 1 ? bytes_fixed(&b, 1) : bytes_uleb(&b);
+	if (!read_augmentation(&b, letters, cie))
+		return false;
+	cie->initial = b;
+	return true;
+}
+
+enum how {
+	UNSPECIFIED,
+	SAME,
+	UNDEFINED,
+	AT_CFA, /* saved at CFA + offset */
+	OTHERWISE,
+};
+
+struct row {
+	uint64_t cfa_reg;
+	int64_t cfa_offset;
+	bool cfa_otherwise;
+	struct {
+		enum how how;
+		int64_t offset;
+	} regs[ARCH_MAX_REGS];
+};
+
+struct machine {
+	const struct cie *cie;
+	struct row row, initial, remembered[MAX_REMEMBERED];
+	unsigned n_remembered;
+	uint64_t at, until; /* svma */
+};
+
+static void set_reg(struct machine *m, uint64_t reg, enum how how, int64_t offset)
+{
+	if (reg >= ARCH_MAX_REGS)
+		return;
+	m->row.regs[reg].how = how;
+	m->row.regs[reg].offset = offset;
+}
+
+static void restore_reg(struct machine *m, uint64_t reg)
+{
+	if (reg < ARCH_MAX_REGS)
+		m->row.regs[reg] = m->initial.regs[reg];
+}
+
+static void set_cfa(struct machine *m, uint64_t reg, int64_t offset)
+{
+	m->row.cfa_reg = reg;
+	m->row.cfa_offset = offset;
+	m->row.cfa_otherwise = false;
+}
+
+/* One instruction that is told by its whole first byte. False when it is not known here. */
+static bool execute_extended(struct machine *m, uint8_t op, struct bytes *b)
+{
+	int64_t data_align = m->cie->data_align;
+	uint64_t reg;
+
+	switch (op) {
+	case DW_CFA_nop:
+		return true;
+	case DW_CFA_advance_loc1:
+		m->at += bytes_fixed(b, 1) * m->cie->code_align;
+		return true;
+	case DW_CFA_advance_loc2:
+		m->at += bytes_fixed(b, 2) * m->cie->code_align;
+		return true;
+	case DW_CFA_advance_loc4:
+		m->at += bytes_fixed(b, 4) * m->cie->code_align;
+		return true;
+	case DW_CFA_offset_extended:
+		reg = bytes_uleb(b);
+		set_reg(m, reg, AT_CFA, (int64_t)bytes_uleb(b) * data_align);
+		return true;
+	case DW_CFA_offset_extended_sf:
+		reg = bytes_uleb(b);
+		set_reg(m, reg, AT_CFA, bytes_sleb(b) * data_align);
+		return true;
+	case DW_CFA_restore_extended:
+		restore_reg(m, bytes_uleb(b));
+		return true;
+	case DW_CFA_undefined:
+		set_reg(m, bytes_uleb(b), UNDEFINED, 0);
+		return true;
+	case DW_CFA_same_value:
+		set_reg(m, bytes_uleb(b), SAME, 0);
+		return true;
+	case DW_CFA_def_cfa:
+		reg = bytes_uleb(b);
+		set_cfa(m, reg, (int64_t)bytes_uleb(b));
+		return true;
+	case DW_CFA_def_cfa_sf:
+		reg = bytes_uleb(b);
+		set_cfa(m, reg, bytes_sleb(b) * data_align);
+		return true;
+	case DW_CFA_def_cfa_register:
+		m->row.cfa_reg = bytes_uleb(b);
+		return true;
+	case DW_CFA_def_cfa_offset:
+		m->row.cfa_offset = (int64_t)bytes_uleb(b);
+		return true;
+	case DW_CFA_def_cfa_offset_sf:
+		m->row.cfa_offset = bytes_sleb(b) * data_align;
+		return true;
+	case DW_CFA_def_cfa_expression:
+		bytes_skip(b, bytes_uleb(b));
+		m->row.cfa_otherwise = true;
+		return true;
+	case DW_CFA_register:
+		reg = bytes_uleb(b);
+		(void)bytes_uleb(b);
+		set_reg(m, reg, OTHERWISE, 0);
+		return true;
+	case DW_CFA_expression:
+	case DW_CFA_val_expression:
+		set_reg(m, bytes_uleb(b), OTHERWISE, 0);
+		bytes_skip(b, bytes_uleb(b));
+		return true;
+	case DW_CFA_remember_state:
+		if (m->n_remembered == MAX_REMEMBERED)
+			return false;
+		m->remembered[m->n_remembered++] = m->row;
+		return true;
+	case DW_CFA_restore_state:
+		if (!m->n_remembered)
+			return false;
+		m->row = m->remembered[--m->n_remembered];
+		return true;
+	case DW_CFA_GNU_args_size:
+		(void)bytes_uleb(b);
+		return true;
+	}
+	return false;
+}
+
+/* Up to the row that holds m->until. */
+static bool execute(struct machine *m, struct bytes b)
+{
+	while (!bytes_at_end(&b)) {
+		uint8_t op = (uint8_t)bytes_fixed(&b, 1), low = op & 0x3f;
+
+		switch (op & 0xc0) {
+		case DW_CFA_advance_loc:
+			m->at += low * m->cie->code_align;
+			break;
+		case DW_CFA_offset:
+			set_reg(m, low, AT_CFA, (int64_t)bytes_uleb(&b) * m->cie->data_align);
+			break;
+		case DW_CFA_restore:
+			restore_reg(m, low);
+			break;
+		default:
+			if (!execute_extended(m, op, &b))
+				return false;
+		}
+		if (m->at > m->until)
+			break;
+	}
+	return true;
+}
+
+static bool slot_of(const struct row *row, unsigned reg, uint8_t *ret_slot)
+{
+	int64_t offset = row->regs[reg].offset;
+
+	switch (row->regs[reg].how) {
+	case UNSPECIFIED:
+	case SAME:
+		*ret_slot = UNWIND_SAME;
+		return true;
+	case UNDEFINED:
+		*ret_slot = UNWIND_UNDEFINED;
+		return true;
+	case AT_CFA:
+		*ret_slot = (uint8_t)(-offset / 8);
+		return offset < 0 && offset % 8 == 0 && offset >= -8 * 254;
+	case OTHERWISE:
+		break;
+	}
+	return false;
+}
+
+static bool compact(const struct row *row, const struct arch *arch, struct unwind_rule *ret_rule)
+{
+	struct unwind_rule rule = {};
+	uint8_t slot;
+
+	/* The psABI's rule for sp, that it is the CFA, holds only while there is no other. */
+	if (row->cfa_otherwise || row->cfa_reg >= arch->n_regs ||
+	    row->cfa_offset != (int32_t)row->cfa_offset || row->regs[arch->sp].how != UNSPECIFIED ||
+	    !slot_of(row, arch->pc, &slot) || slot == UNWIND_SAME)
+		return false;
+	rule.kind = slot == UNWIND_UNDEFINED ? UNWIND_ROOT : UNWIND_COMPACT;
+	rule.ra_slot = slot;
+	rule.cfa_reg = (uint8_t)row->cfa_reg;
+	rule.cfa_offset = (int32_t)row->cfa_offset;
+	for (unsigned i = 0; i < arch->n_saved; i++) {
+		if (!slot_of(row, arch->saved[i], &rule.slots[i]))
+			return false;
+		if (rule.slots[i] != UNWIND_SAME)
+			rule.saved |= 1U << i;
+	}
+	*ret_rule = rule;
+	return true;
+}
+
+bool unwind_eh_rule(const struct unwind_eh *eh, const struct arch *arch, uint64_t pc,
+		    struct unwind_rule *ret_rule)
+{
+	struct machine m;
+	struct bytes fde;
+	struct cie cie;
+	uint64_t svma, at, begin, range;
+	unsigned size;
+
+	if (!eh->table)
+		return false;
+	svma = find_fde(eh, pc - eh->bias);
+	if (!svma || !open_entry(eh, svma, &fde, &at))
+		return false;
+	/* The distance back to the CIE. */
+	if (!read_cie(eh, at - bytes_fixed(&fde, 4), &cie) || cie.ra_reg != arch->pc)
+		return false;
+	at += 4;
+	size = encoded_size(cie.encoding);
+	if (!size || (cie.encoding & 0xf0 && (cie.encoding & 0xf0) != DW_EH_PE_pcrel))
+		return false;
+	begin = bytes_fixed(&fde, size);
+	if (size == 4 && cie.encoding & DW_EH_PE_signed)
+		begin = (uint64_t)(int64_t)(int32_t)begin;
+	if (cie.encoding & DW_EH_PE_pcrel)
+		begin += at;
+	range = bytes_fixed(&fde, size);
+	if (pc - eh->bias - begin >= range)
+		return false;
+	if (cie.augmented)
+		bytes_skip(&fde, bytes_uleb(&fde));
+	m.cie = &cie;
+	m.n_remembered = 0;
+	m.at = begin;
+	m.until = pc - eh->bias;
+	memset(&m.row, 0, sizeof(m.row));
+	m.row.cfa_otherwise = true;
+	if (!execute(&m, cie.initial))
+		return false;
+	m.initial = m.row;
+	return execute(&m, fde) && compact(&m.row, arch, ret_rule);
+}
