@@ -32,13 +32,30 @@ struct symbolizer *symbolizer_free(struct symbolizer *symbolizer)
 	if (!symbolizer)
 		return NULL;
 	for (size_t i = 0; i < symbolizer->modules.n; i++) {
-		symbol_module_deinit(symbolizer->modules.items[i]);
+		if (symbolizer->modules.items[i])
+			symbol_module_deinit(symbolizer->modules.items[i]);
 		free(symbolizer->modules.items[i]);
 	}
 	vec_deinit(&symbolizer->modules);
 	map64_deinit(&symbolizer->index);
 	free(symbolizer);
 	return NULL;
+}
+
+void symbolizer_forget(struct symbolizer *s, const struct module *module)
+{
+	uint64_t *index = map64_get(&s->index, (uintptr_t)module);
+	struct symbol_module **slot;
+
+	if (!index || !*index)
+		return;
+	/* The slot stays empty, and the key without a value: memory is used again and so are its
+	 * addresses. */
+	slot = &s->modules.items[*index - 1];
+	symbol_module_deinit(*slot);
+	free(*slot);
+	*slot = NULL;
+	*index = 0;
 }
 
 static int find_module(struct symbolizer *s, struct module *module,
