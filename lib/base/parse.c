@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,25 @@ static int parse_part(const char **text, size_t *unit, int *ret_fraction, uint64
 		return 0;
 	}
 	return -EINVAL;
+}
+
+unsigned parse_fields(const char *text, uint64_t *ret_values, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		bool negative;
+		uint64_t value = 0;
+
+		while (*text == ' ')
+			text++;
+		negative = *text == '-';
+		text += negative;
+		if (*text < '0' || *text > '9')
+			return i;
+		while (*text >= '0' && *text <= '9')
+			value = value * 10 + (uint64_t)(*text++ - '0');
+		ret_values[i] = negative ? -value : value;
+	}
+	return n;
 }
 
 int parse_duration(const char *text, uint64_t *ret_ns)

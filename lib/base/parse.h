@@ -13,6 +13,14 @@
 int parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value);
 
 /**
+ * Reads decimal numbers that blanks separate, as the kernel prints them: up to n of them, fewer
+ * when something else or the end comes first. A negative one is read as its two's complement.
+ *
+ * @return how many were read
+ */
+unsigned parse_fields(const char *text, uint64_t *ret_values, unsigned n);
+
+/**
  * Parses a duration: one or more numbers with a unit each, units from large to small, each at
  * most once: h, m, s, ms, us, ns. The last number may have a fraction ("1.5s"). "1m30s", "500ms".
  * A bare number other than 0 is refused, because its unit would be a guess.

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* In front of each record. `pad` marks the rest of the buffer as skipped. */
 struct header {
@@ -51,6 +52,11 @@ struct ring *ring_free(struct ring *ring)
 		free(ring);
 	}
 	return NULL;
+}
+
+void ring_touch(struct ring *ring)
+{
+	memset(ring->bytes, 0, ring->size);
 }
 
 void *ring_reserve(struct ring *ring, size_t size)

@@ -21,6 +21,10 @@ struct ring;
 int ring_new(size_t size, struct ring **ret_ring);
 struct ring *ring_free(struct ring *ring);
 
+/** Before first use: has the kernel provide the memory, which else costs a page fault each 4 KiB.
+ */
+void ring_touch(struct ring *ring);
+
 /** Producer: room for a record of up to `size` bytes, or NULL when there is none. Reserving again
  * without committing gives the place up. */
 void *ring_reserve(struct ring *ring, size_t size);

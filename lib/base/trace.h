@@ -22,8 +22,9 @@ enum trace_end {
 };
 
 struct frame {
-	uint64_t pc; /* as found: a return address unless exact */
-	bool exact;  /* the thread was at pc itself: the leaf, or interrupted by a signal */
+	uint64_t pc;  /* as found: a return address unless exact */
+	uint32_t tag; /* what unwinder_tag() noted for its lookup pc; 0: nothing */
+	bool exact;   /* the thread was at pc itself: the leaf, or interrupted by a signal */
 };
 
 struct trace {

@@ -177,6 +177,29 @@ void process_tasks_deinit(struct process_tasks *tasks);
  */
 ssize_t process_read(struct process *process, uint64_t addr, void *bytes, size_t size);
 
+/** What tells one image from the next: 16 random bytes that execve(2) writes into each (AT_RANDOM
+ * of getauxval(3)). */
+struct process_mark {
+	uint64_t addr; /* 0: not known */
+	uint8_t bytes[16];
+};
+
+/** Reads the mark of the image that the process has now; its address is 0 when it has none. */
+void process_mark_read(struct process *process, struct process_mark *ret_mark);
+
+/**
+ * Reads memory of a thread that is stopped as our tracee: its number cannot be anybody else's.
+ *
+ * @param mark	of the image that the memory should be of
+ * @param ret_same	whether it is; false also where the program has written over the mark
+ * @return bytes read; 0 when addr is not mapped or the thread has been killed
+ */
+size_t process_read_stopped(pid_t tid, const struct process_mark *mark, uint64_t addr, void *bytes,
+			    size_t size, bool *ret_same);
+
+/** A value of the auxiliary vector, by its type as of getauxval(3); 0 when it is not there. */
+uint64_t process_auxv(struct process *process, uint64_t type);
+
 /** Does it use the memory of another process, as a child of vfork(2) does until it calls execve(2)?
  * kcmp(2); false also where the kernel has no such call. */
 bool process_shares_memory(const struct process *process, pid_t other);

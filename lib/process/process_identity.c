@@ -80,6 +80,8 @@ int process_open(pid_t pid, struct process **ret_process)
 	if (r < 0)
 		return err_trace(r);
 	process->start_time = stat.start_time;
+	if (clock_getcpuclockid(pid, &process->clock) != 0)
+		return err_trace(-ESRCH);
 	*ret_process = take_ptr(process);
 	return 0;
 }
@@ -166,9 +168,8 @@ int process_error(const struct process *process, int error)
 int process_cpu_time(const struct process *process, uint64_t *ret_ns)
 {
 	struct timespec ts;
-	clockid_t clock;
 
-	if (clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
+	if (clock_gettime(process->clock, &ts) < 0)
 		return err_trace(-ESRCH);
 	if (process_check_alive(process) < 0)
 		return err_trace(-ESRCH);

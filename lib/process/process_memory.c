@@ -3,7 +3,11 @@
 #include "process/process_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -31,4 +35,44 @@ ssize_t process_read(struct process *process, uint64_t addr, void *bytes, size_t
 	if (process_check_alive(process) < 0)
 		return err_trace(-ESRCH);
 	return MAX(n, (ssize_t)0);
+}
+
+size_t process_read_stopped(pid_t tid, const struct process_mark *mark, uint64_t addr, void *bytes,
+			    size_t size, bool *ret_same)
+{
+	uint8_t found[sizeof(mark->bytes)];
+	struct iovec local[] = {{found, mark->addr ? sizeof(found) : 0},
+				{bytes, MIN(size, (size_t)INT32_MAX)}};
+	struct iovec remote[] = {{(void *)(uintptr_t)mark->addr, local[0].iov_len},
+				 {(void *)(uintptr_t)addr, local[1].iov_len}};
+	ssize_t n = process_vm_readv(tid, local, 2, remote, 2, 0);
+
+	*ret_same = mark->addr && n >= (ssize_t)sizeof(found) &&
+		    memcmp(found, mark->bytes, sizeof(found)) == 0;
+	if (n >= (ssize_t)local[0].iov_len)
+		return (size_t)n - local[0].iov_len;
+	/* The mark is not there, and nothing behind it was read. */
+	n = process_vm_readv(tid, local + 1, 1, remote + 1, 1, 0);
+	return n > 0 ? (size_t)n : 0;
+}
+
+uint64_t process_auxv(struct process *process, uint64_t type)
+{
+	_cleanup_close_ int fd = process_mm_open(process, "auxv", O_RDONLY);
+	uint64_t words[128];
+	ssize_t n = fd < 0 ? -1 : read(fd, words, sizeof(words));
+
+	for (ssize_t i = 0; i + 1 < n / (ssize_t)sizeof(*words); i += 2) {
+		if (words[i] == type)
+			return words[i + 1];
+	}
+	return 0;
+}
+
+void process_mark_read(struct process *process, struct process_mark *ret_mark)
+{
+	ret_mark->addr = process_auxv(process, AT_RANDOM);
+	if (ret_mark->addr && process_read(process, ret_mark->addr, ret_mark->bytes,
+					   sizeof(ret_mark->bytes)) != sizeof(ret_mark->bytes))
+		ret_mark->addr = 0;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "process/process.h"
 
@@ -11,6 +12,7 @@ struct process {
 	int dirfd;            /* /proc/PID; the kernel ties it to the process, not to the number */
 	int pidfd;
 	bool left;           /* see process_leave() */
+	clockid_t clock;     /* its CPU time */
 	uint64_t start_time; /* clock ticks since boot */
 };
 

@@ -4,12 +4,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/parse.h"
+
+/* Fields by their number in proc_pid_stat(5). */
+enum {
+	PPID = 4,
+	FLAGS = 9,
+	UTIME = 14,
+	STIME,
+	CUTIME,
+	CSTIME,
+	NUM_THREADS = 20,
+	STARTTIME = 22,
+	PROCESSOR = 39,
+};
 
 /* Length of the UTF-8 sequence at s (RFC 3629, section 4), 0 when there is none. */
 static size_t utf8_length(const unsigned char *s, size_t left)
@@ -64,19 +77,24 @@ int process_stat_parse(const char *text, struct process_stat *ret_stat)
 	struct process_stat stat = {};
 	/* Only numbers and the state follow the name, so its end is the last parenthesis. */
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
-	int tid, ppid;
+	uint64_t tid, fields[PROCESSOR + 1];
 
-	if (!open || !close || close < open || sscanf(text, "%d (", &tid) != 1)
+	if (!open || !close || close < open || parse_fields(text, &tid, 1) != 1 ||
+	    close[1] != ' ' || !close[2] ||
+	    parse_fields(close + 3, fields + PPID, ARRAY_SIZE(fields) - PPID) !=
+		    ARRAY_SIZE(fields) - PPID)
 		return err_trace(-EINVAL);
-	if (sscanf(close + 1,
-		   " %c %d %*d %*d %*d %*d %" SCNu64 " %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-		   " %" SCNu64 " %" SCNu64 " %*d %*d %" SCNu32 " %*d %" SCNu64
-		   " %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %d",
-		   &stat.state, &ppid, &stat.flags, &stat.utime, &stat.stime, &stat.cutime,
-		   &stat.cstime, &stat.n_threads, &stat.start_time, &stat.processor) != 10)
-		return err_trace(-EINVAL);
-	stat.tid = tid;
-	stat.ppid = ppid;
+	stat.state = close[2];
+	stat.tid = (pid_t)tid;
+	stat.ppid = (pid_t)fields[PPID];
+	stat.flags = fields[FLAGS];
+	stat.utime = fields[UTIME];
+	stat.stime = fields[STIME];
+	stat.cutime = fields[CUTIME];
+	stat.cstime = fields[CSTIME];
+	stat.n_threads = (uint32_t)fields[NUM_THREADS];
+	stat.start_time = fields[STARTTIME];
+	stat.processor = (int)fields[PROCESSOR];
 	copy_name(stat.name, sizeof(stat.name), open + 1, (size_t)(close - open - 1));
 	*ret_stat = stat;
 	return 0;

@@ -80,72 +80,12 @@ struct consumer *consumer_free(struct consumer *c)
 	vec_deinit(&c->ended);
 	vec_deinit(&c->flags);
 	vec_deinit(&c->slots);
+	for (size_t i = 0; i < ARRAY_SIZE(c->recent); i++)
+		vec_deinit(&c->recent[i].frames);
+	vec_deinit(&c->calls);
 	vec_deinit(&c->gaps);
 	free(c);
 	return NULL;
-}
-
-static int push_named(struct consumer *c, const char *mapping_name, uint32_t *mapping,
-		      const char *name, uint32_t *stack)
-{
-	uint32_t location;
-	int r = consumer_pseudo_mapping(c, mapping_name, mapping);
-
-	if (r >= 0)
-		r = profile_location_named(c->profile, *mapping, name, &location);
-	if (r >= 0)
-		r = profile_stack_intern(c->profile, *stack, location, stack);
-	return r;
-}
-
-/* The frame at the root of a stack that is not complete, so that it shows. */
-static const char *end_mark(enum trace_end end)
-{
-	switch (end) {
-	case TRACE_ROOT:
-		return NULL;
-	case TRACE_DEPTH:
-	case TRACE_CUT:
-	case TRACE_NO_REGISTER:
-		return "[stack cut]";
-	case TRACE_NO_CFI:
-	case TRACE_BAD_MEMORY:
-	case TRACE_LOOP:
-	case TRACE_ENDS:
-		break;
-	}
-	return "[stack broken]";
-}
-
-static int add_trace(struct consumer *c, struct consumer_image *image, int32_t syscall,
-		     const struct snapshot *snapshot, uint32_t *ret_stack)
-{
-	const struct trace *trace = &c->trace;
-	const char *mark = end_mark(trace->end);
-	uint32_t stack = 0, location;
-	char name[128];
-	int r = 0;
-
-	if (arch_reg_known(&snapshot->regs, arch_native()->fp) || snapshot->kind == SNAPSHOT_PCS)
-		c->traces[trace->end]++;
-	else
-		c->read_traces[trace->end]++;
-	if (mark)
-		r = push_named(c, "[cprof]", &c->cprof_mapping, mark, &stack);
-	for (uint32_t i = trace->n_frames; i-- > 0 && r >= 0;) {
-		r = consumer_image_location(c, image, &trace->frames[i], &location);
-		if (r >= 0)
-			r = profile_stack_intern(c->profile, stack, location, &stack);
-	}
-	if (r >= 0 && syscall >= 0) {
-		snprintf(name, sizeof(name), "[kernel] %s",
-			 arch_syscall_name(arch_native(), syscall));
-		r = push_named(c, "[kernel]", &c->kernel_mapping, name, &stack);
-	}
-	if (r < 0)
-		return err_trace(r);
-	*ret_stack = stack;
-	return 0;
 }
 
 static bool has_unknown_pc(const struct consumer *c, const struct consumer_image *image)
@@ -195,7 +135,7 @@ static void load_frames(struct consumer *c, const struct snapshot *snapshot)
 	c->trace.n_frames = snapshot->n_bytes / (uint32_t)sizeof(*pcs);
 	c->trace.end = snapshot->pcs_end;
 	for (uint32_t i = 0; i < c->trace.n_frames; i++)
-		c->trace.frames[i] = (struct frame){pcs[i].pc, pcs[i].exact != 0};
+		c->trace.frames[i] = (struct frame){.pc = pcs[i].pc, .exact = pcs[i].exact != 0};
 }
 
 /* The call that restart_syscall(2) continues is the one whose instructions the thread is behind. */
@@ -237,7 +177,7 @@ static int take_stack(struct consumer *c, struct consumer_image *image,
 	}
 	slot = &c->slots.items[snapshot->slot];
 	slot->syscall = resolve_call(c, image, snapshot);
-	r = add_trace(c, image, slot->syscall, snapshot, &slot->stack);
+	r = consumer_stack(c, image, slot->syscall, snapshot, &slot->stack);
 	*ret_stack = slot->stack;
 	return r;
 }
@@ -272,7 +212,7 @@ static int stack_of(struct consumer *c, struct consumer_image *image,
 	case SNAPSHOT_IMAGE_ENDS:
 		return consumer_image_end(c, snapshot->generation);
 	}
-	return push_named(c, "[cprof]", &c->cprof_mapping, name, ret_stack);
+	return consumer_push_named(c, "[cprof]", &c->cprof_mapping, name, ret_stack);
 }
 
 int consumer_take(struct consumer *c, const struct snapshot *snapshot)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a sample says beside its stack: of whom it is, and what the thread did. */
 #include <stdio.h>
+#include <string.h>
 
 #include "arch/arch.h"
 #include "base/cleanup.h"
@@ -59,8 +60,8 @@ static const char *state_name(uint32_t state)
 	return "unknown";
 }
 
-int consumer_labels(struct consumer *c, const struct consumer_image *image,
-		    const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels)
+static int make_labels(struct consumer *c, const struct consumer_image *image,
+		       const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels)
 {
 	struct labels labels = {.profile = c->profile};
 	/* Who is blocked outside a system call waits in a page fault. */
@@ -85,4 +86,31 @@ int consumer_labels(struct consumer *c, const struct consumer_image *image,
 	if (labels.result < 0)
 		return err_trace(labels.result);
 	return profile_labels_intern(c->profile, labels.items, labels.n, ret_labels);
+}
+
+int consumer_labels(struct consumer *c, const struct consumer_image *image,
+		    const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels)
+{
+	struct consumer_slot *slot;
+	int r;
+
+	if (!snapshot->count || snapshot->slot >= c->slots.n)
+		return make_labels(c, image, snapshot, syscall, ret_labels);
+	slot = &c->slots.items[snapshot->slot];
+	if (!slot->labels || slot->generation != snapshot->generation ||
+	    slot->state != snapshot->state || slot->labels_syscall != syscall ||
+	    slot->tid != snapshot->tid ||
+	    strncmp(slot->name, snapshot->name, sizeof(slot->name)) != 0) {
+		slot->labels = 0;
+		r = make_labels(c, image, snapshot, syscall, &slot->labels);
+		if (r < 0)
+			return r;
+		slot->generation = snapshot->generation;
+		slot->state = snapshot->state;
+		slot->labels_syscall = syscall;
+		slot->tid = snapshot->tid;
+		memcpy(slot->name, snapshot->name, sizeof(slot->name));
+	}
+	*ret_labels = slot->labels;
+	return 0;
 }

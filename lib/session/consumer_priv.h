@@ -68,6 +68,20 @@ struct consumer_flags {
 struct consumer_slot {
 	uint32_t stack;
 	int32_t syscall;
+	uint32_t labels; /* of its last sample, 0: none was yet; and what they were made from */
+	uint32_t generation, state;
+	int32_t labels_syscall, tid;
+	char name[64];
+};
+
+/* A frame of a thread's last trace, and the stack from the root up to it. */
+struct consumer_recent_frame {
+	uint32_t location, stack;
+};
+
+/* Of one thread, or of several in turn: stacks mean the same for all. Root first. */
+struct consumer_recent {
+	VEC(struct consumer_recent_frame) frames;
 };
 
 /* Which mapping of the profile a piece of a file has. */
@@ -95,8 +109,22 @@ struct consumer {
 	uint64_t traces[TRACE_ENDS], read_traces[TRACE_ENDS];
 	struct unwind_stats unwind; /* of images that are gone */
 	uint64_t unnamed, symbolize_ns, naming_ns;
+	struct consumer_recent recent[64]; /* by snapshot.slot, modulo */
+	VEC(uint32_t) calls;               /* locations of system calls, by number */
 	struct trace trace;
 };
+
+/* --- consumer_stack.c --- */
+
+/** The stack of the trace in c->trace, with the system call as its leaf unless that is negative.
+ * Returns 0 or -ENOMEM. */
+int consumer_stack(struct consumer *consumer, struct consumer_image *image, int32_t syscall,
+		   const struct snapshot *snapshot, uint32_t *ret_stack);
+
+/** Puts a name in brackets on top of a stack. mapping: the id of the mapping for such names, 0
+ * until it is made. Returns 0 or -ENOMEM. */
+int consumer_push_named(struct consumer *consumer, const char *mapping_name, uint32_t *mapping,
+			const char *name, uint32_t *stack);
 
 /* --- consumer_image.c --- */
 

@@ -13,11 +13,12 @@
 #include "base/err.h"
 #include "session/session_priv.h"
 
-/* Room for some of the largest snapshots beside what is kept free for those without a stack: the
- * consumer is at times as late as it sleeps. */
-#define RING_SIZE (16UL * SNAPSHOT_MAX_STACK)
-/* How long the consumer sleeps when the ring is empty. */
-#define CONSUMER_NAP_MS 20
+/* What usually waits for the consumer, and room for some of the largest snapshots beside what is
+ * kept free for those without a stack. */
+#define QUEUE_SMALL (1UL << 20)
+#define QUEUE_LARGE (16UL * SNAPSHOT_MAX_STACK)
+/* How long the consumer sleeps when the queue is empty and nobody wakes it. */
+#define CONSUMER_NAP_MS 100
 #define CONSUMER_NICE -10
 #define PROGRESS_EVERY (200 * NSEC_PER_MSEC)
 /* No progress of the tracer while it holds a thread: first kicked, then given up. */
@@ -54,7 +55,7 @@ static bool wait_stage(struct session *s, enum session_stage stage, uint64_t unt
 static void *tracer_main(void *arg)
 {
 	struct session *s = arg;
-	int r = sampler_new(&s->options.sampler, s->ring, &s->shared, &s->sampler);
+	int r = sampler_new(&s->options.sampler, s->queue, &s->shared, &s->sampler);
 
 	s->tracer_result = r;
 	set_stage(s, SESSION_READY);
@@ -66,6 +67,7 @@ static void *tracer_main(void *arg)
 			sampler_cancel(s->sampler);
 	}
 	set_stage(s, SESSION_DONE);
+	atomic_store(&s->done, true);
 	(void)eventfd_write(s->wake_fd, 1);
 	return NULL;
 }
@@ -81,14 +83,14 @@ static void *consumer_main(void *arg)
 	/* Else it starves beside a target with many busy threads, and samples are dropped. */
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), CONSUMER_NICE);
 	do {
-		/* Asked before the ring is emptied: what comes before the end is then seen. */
-		done = wait_stage(s, SESSION_DONE, 1) || atomic_load(&s->gave_up);
-		while ((snapshot = ring_peek(s->ring, &size))) {
+		/* Asked before the queue is emptied: what comes before the end is then seen. */
+		done = atomic_load(&s->done) || atomic_load(&s->gave_up);
+		while ((snapshot = queue_peek(s->queue, &size))) {
 			int r = consumer_take(s->consumer, snapshot);
 
 			if (r < 0)
 				s->consumer_result = r;
-			ring_pop(s->ring);
+			queue_pop(s->queue);
 		}
 		if (!done && poll(&fd, 1, CONSUMER_NAP_MS) > 0) {
 			eventfd_t ignored;
@@ -154,7 +156,7 @@ int session_new(const struct session_options *options, struct session **ret_sess
 	r = s->wake_fd < 0 ? err_errno() : 0;
 	s->options.sampler.wake_fd = s->wake_fd;
 	if (r >= 0)
-		r = ring_new(RING_SIZE, &s->ring);
+		r = queue_new(QUEUE_SMALL, QUEUE_LARGE, &s->queue);
 	if (r >= 0)
 		r = make_profile(s);
 	if (r >= 0)
@@ -184,7 +186,7 @@ struct session *session_free(struct session *s)
 	sampler_free(s->sampler);
 	consumer_free(s->consumer);
 	profile_free(s->profile);
-	ring_free(s->ring);
+	queue_free(s->queue);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
 	pthread_cond_destroy(&s->changed);

@@ -16,7 +16,7 @@ enum session_stage {
 struct session {
 	struct session_options options;
 	struct sampler_shared shared;
-	struct ring *ring;
+	struct queue *queue;
 	struct sampler *sampler;
 	struct consumer *consumer;
 	struct profile *profile;
@@ -24,6 +24,7 @@ struct session {
 	int wake_fd;
 	pthread_t tracer_thread, consumer_thread;
 	bool tracer_started, cancelled;
+	_Atomic bool done;    /* the tracer puts nothing into the queue any more */
 	_Atomic bool gave_up; /* the watchdog on the tracer */
 
 	pthread_mutex_t lock; /* for what follows */

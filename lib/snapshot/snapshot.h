@@ -80,7 +80,8 @@ static inline bool snapshot_word(const struct snapshot *snapshot, uint64_t addr,
 {
 	uint64_t at = addr - snapshot->stack_addr;
 
-	if (addr < snapshot->stack_addr || at + 8 > snapshot->n_bytes || at + 8 < at)
+	/* Huge where addr lies below. */
+	if (at > snapshot->n_bytes || snapshot->n_bytes - at < 8)
 		return false;
 	__builtin_memcpy(ret_word, snapshot->bytes + at, 8);
 	return true;

@@ -4,13 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,10 +16,10 @@
 #include "base/map64.h"
 #include "source/sampler_priv.h"
 
-/* Polling for a stop costs a CPU but saves the wake-up: half the pause. See lib/README.md. */
+/* Polling for a stop costs a CPU but saves the wake-up: half the pause. See lib/README.md. Shorter
+ * when a thread waits for our CPU meanwhile. */
 #define POLL_FOR (60 * NSEC_PER_USEC)
-/* How long stops under way are waited for at the end. */
-#define AWAIT_FOR (200 * NSEC_PER_MSEC)
+#define POLL_HERE_FOR (20 * NSEC_PER_USEC)
 /* Descriptors: of threads in all; of a process, of them four here and two at the consumer. */
 #define MAX_THREAD_FDS 2048
 #define FDS_PER_TARGET 6
@@ -37,15 +33,10 @@ uint64_t sampler_random(struct sampler *s)
 
 static int begin(struct sampler *s)
 {
-	sigset_t signals;
-	int r;
+	int r = sampler_wait_init(s);
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	s->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	s->ended_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (s->signal_fd < 0 || s->ended_fd < 0)
-		return err_trace(err_errno());
+	if (r < 0)
+		return err_trace(r);
 	r = tracee_set_new(&s->set);
 	if (r < 0)
 		return err_trace(r);
@@ -93,7 +84,7 @@ static uint64_t sched_tick(void)
 	return timespec_ns(resolution);
 }
 
-int sampler_new(const struct sampler_options *options, struct ring *ring,
+int sampler_new(const struct sampler_options *options, struct queue *queue,
 		struct sampler_shared *shared, struct sampler **ret_sampler)
 {
 	struct sampler *s = calloc(1, sizeof(*s));
@@ -104,9 +95,9 @@ int sampler_new(const struct sampler_options *options, struct ring *ring,
 		return err_trace(-ENOMEM);
 	s->options = *options;
 	s->arch = arch_native();
-	s->ring = ring;
+	s->queue = queue;
 	s->shared = shared;
-	s->signal_fd = s->ended_fd = s->newest_fd = s->own_sched_fd = -1;
+	s->signal_fd = s->events_fd = s->newest_fd = s->own_sched_fd = -1;
 	s->random = clock_now_ns();
 	s->privileged = is_privileged();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -138,10 +129,7 @@ struct sampler *sampler_free(struct sampler *s)
 		sampler_target_free(s, s->targets.items[i]);
 	vec_deinit(&s->targets);
 	vec_deinit(&s->free_slots);
-	if (s->signal_fd >= 0)
-		close(s->signal_fd);
-	if (s->ended_fd >= 0)
-		close(s->ended_fd);
+	sampler_wait_deinit(s);
 	if (s->newest_fd >= 0)
 		close(s->newest_fd);
 	if (s->own_sched_fd >= 0)
@@ -165,57 +153,6 @@ void sampler_kick(struct sampler *sampler)
 	tracee_set_kick(sampler->set);
 }
 
-static void drain(struct sampler *s)
-{
-	struct signalfd_siginfo ignored[8];
-	struct tracee_event event;
-	uint64_t before;
-
-	/* The descriptor first: what comes later makes it readable again. */
-	while (read(s->signal_fd, ignored, sizeof(ignored)) > 0)
-		;
-	before = clock_now_ns();
-	while (tracee_next(s->set, &event)) {
-		sampler_on_event(s, &event);
-		before = clock_now_ns();
-	}
-	sampler_budget_clear(s, before);
-}
-
-/* A process has ended. While nobody has reaped it, its clock still counts. */
-static void on_target_ended(struct sampler *s, size_t index)
-{
-	struct sampler_target *target = s->targets.items[index];
-	uint64_t cpu;
-
-	if (process_cpu_time(target->process, &cpu) == 0)
-		target->cpu_ns = cpu;
-	sampler_target_reaped(target);
-	target->ended = true;
-	if (index == 0) {
-		s->stats.target_ended = true;
-		return;
-	}
-	sampler_target_settle(s, target);
-	sampler_target_free(s, target);
-	s->targets.items[index] = s->targets.items[--s->targets.n];
-}
-
-static void notice_ended(struct sampler *s)
-{
-	struct epoll_event events[16];
-	int n = epoll_wait(s->ended_fd, events, ARRAY_SIZE(events), 0);
-
-	for (int i = 0; i < n; i++) {
-		for (size_t k = 0; k < s->targets.n; k++) {
-			if (s->targets.items[k] == events[i].data.ptr) {
-				on_target_ended(s, k);
-				break;
-			}
-		}
-	}
-}
-
 /* Returns 0, -ESRCH when the first process has ended, -ENOMEM. */
 static int look(struct sampler *s, uint64_t now)
 {
@@ -227,7 +164,7 @@ static int look(struct sampler *s, uint64_t now)
 		if (i > 0 && (r == -EACCES || r == -EPERM))
 			s->stats.children_refused++;
 		if (i > 0 && (r == -ESRCH || r == -EACCES || r == -EPERM))
-			on_target_ended(s, i);
+			sampler_target_ended(s, i);
 		else if (r == -ESRCH || r == -ENOMEM)
 			return r;
 		else if (r < 0)
@@ -243,7 +180,9 @@ static int look(struct sampler *s, uint64_t now)
 static int tick(struct sampler *s, uint64_t now)
 {
 	struct tracee_event event;
+	unsigned awaited;
 	uint64_t end;
+	bool here;
 	int r;
 
 	s->stats.ticks++;
@@ -257,17 +196,23 @@ static int tick(struct sampler *s, uint64_t now)
 	for (size_t i = 0; i < s->targets.n && s->options.type == SAMPLER_WALL; i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
-	if (!sampler_choose_and_stop(s, now))
+	awaited = sampler_choose_and_stop(s, now, &here);
+	if (!awaited)
 		return 0;
 	now = clock_now_ns();
-	end = now + POLL_FOR;
-	while (tracee_held(s->set) && now < end) {
-		if (tracee_next(s->set, &event))
+	end = now + (here ? POLL_HERE_FOR : POLL_FOR);
+	while (awaited && tracee_held(s->set) && now < end) {
+		if (tracee_next(s->set, &event)) {
 			sampler_on_event(s, &event);
-		else
+			awaited--;
+		} else {
 			sampler_budget_clear(s, now);
+		}
 		now = clock_now_ns();
 	}
+	/* It would end the sleep that begins now. */
+	if (tracee_is_idle(s->set))
+		sampler_forget_signal(s);
 	return 0;
 }
 
@@ -296,58 +241,6 @@ static void settle(struct sampler *s)
 		settle_children(s);
 	for (size_t i = 0; i < s->targets.n; i++)
 		sampler_target_settle(s, s->targets.items[i]);
-}
-
-/* For the stops under way: one that nobody handles leaves its EINTR in the target. Most arrive at
- * once; a thread that waits for a CPU needs its turn. */
-static void await_stops(struct sampler *s)
-{
-	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
-	uint64_t end = clock_now_ns() + AWAIT_FOR;
-
-	drain(s);
-	while (tracee_held(s->set) && clock_now_ns() < end) {
-		/* SIGCHLD is one for many: never rely on it alone. */
-		(void)poll(&fd, 1, 1);
-		drain(s);
-	}
-}
-
-/* Stopped while it holds a thread, we would hold it until we are continued. One that has not come
- * to its stop yet is waited for: the signal stays to be read until nothing is held. */
-static void suspend(struct sampler *s)
-{
-	struct signalfd_siginfo ignored;
-
-	await_stops(s);
-	if (tracee_held(s->set))
-		return;
-	while (read(s->options.suspend_fd, &ignored, sizeof(ignored)) > 0)
-		;
-	(void)raise(SIGSTOP);
-}
-
-/* Sleeps until the next tick or an event, whichever is first. True when it is time to end. */
-static bool wait_until(struct sampler *s, uint64_t when)
-{
-	struct pollfd fds[] = {{.fd = s->signal_fd, .events = POLLIN},
-			       {.fd = s->ended_fd, .events = POLLIN},
-			       {.fd = s->options.stop_fd, .events = POLLIN},
-			       {.fd = s->options.suspend_fd, .events = POLLIN}};
-	uint64_t now = clock_now_ns();
-	struct timespec timeout = ns_timespec(when > now ? when - now : 0);
-
-	if (ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL) < 0)
-		return false;
-	sampler_budget_woke(s);
-	/* Before anything is reaped. */
-	if (fds[1].revents)
-		notice_ended(s);
-	if (fds[0].revents || fds[1].revents)
-		drain(s);
-	if (fds[3].revents & POLLIN)
-		suspend(s);
-	return fds[2].revents || s->stats.target_ended;
 }
 
 /* What was before the recording is not its business. Returns 0, -ESRCH, -ENOMEM. */
@@ -381,13 +274,13 @@ static int loop(struct sampler *s, uint64_t start)
 		/* Anywhere inside the period, so that it cannot lock step with the target. */
 		next = MIN(base + sampler_random(s) % period, end);
 		if (sampler_choose_prepares(s) && next > clock_now_ns() + s->sched_tick_ns) {
-			if (wait_until(s, next - s->sched_tick_ns))
+			if (sampler_wait_until(s, next - s->sched_tick_ns))
 				return 0;
 			for (size_t i = 0; i < s->targets.n; i++)
 				(void)sampler_threads_look(s, s->targets.items[i], clock_now_ns());
 		}
 		do {
-			if (wait_until(s, next))
+			if (sampler_wait_until(s, next))
 				return 0;
 			now = clock_now_ns();
 			atomic_fetch_add_explicit(&s->shared->progress, 1, memory_order_relaxed);
@@ -425,11 +318,11 @@ int sampler_run(struct sampler *s)
 	if (r == 0)
 		r = loop(s, start);
 	if (r == -ESRCH) {
-		on_target_ended(s, 0);
+		sampler_target_ended(s, 0);
 		r = 0;
 	}
 	/* What has not stopped after that is released with this thread. */
-	await_stops(s);
+	sampler_await_stops(s);
 	settle(s);
 	s->stats.elapsed_ns = clock_now_ns() - start;
 	for (size_t i = 0; i < s->targets.n; i++)

@@ -6,7 +6,7 @@
  * be on a CPU are asked to stop, and each is copied and released when its stop arrives. What a
  * thread used since its previous sample is charged to the sample, so the sum over a profile is the
  * CPU time that the kernel counted. For wall-clock profiles blocked threads are read too, without a
- * stop. Snapshots go into a ring that the sampler never waits for.
+ * stop. Snapshots go into a queue that the sampler never waits for.
  *
  * sampler_run() is the tracer thread: sampler_new() (which spawns a command) must be called on the
  * same thread, with SIGCHLD blocked in every thread of the process.
@@ -20,7 +20,7 @@
 
 #include "arch/arch.h"
 #include "base/hist.h"
-#include "base/ring.h"
+#include "base/queue.h"
 #include "process/process.h"
 
 struct sampler;
@@ -63,7 +63,7 @@ struct sampler_options {
 	int stop_fd;    /* readable = stop; borrowed */
 	int suspend_fd; /* signalfd(2) of SIGTSTP: this process stops itself, with no thread of the
 			   target in its hands; borrowed */
-	int wake_fd;    /* eventfd, written when the ring got something large; borrowed */
+	int wake_fd;    /* eventfd, written when the queue got something large; borrowed */
 };
 
 #define SAMPLER_BUSIEST 16
@@ -84,7 +84,7 @@ struct sampler_stats {
 	uint64_t blocked;   /* thread had blocked just before the stop: no sample */
 	uint64_t lost;      /* thread ended between being asked and stopping */
 	uint64_t denied;    /* seizing was refused */
-	uint64_t dropped;   /* ring full */
+	uint64_t dropped;   /* queue full */
 	uint64_t no_stack;  /* stack pointer in no known mapping: registers only */
 	uint64_t not_64bit; /* thread was in 32-bit code */
 	uint64_t repaired, left_eintr,
@@ -116,10 +116,10 @@ struct sampler_stats {
 /**
  * Prepares to sample, and starts the command if there is one (it waits behind its execve).
  *
- * @param ring, shared	borrowed
+ * @param queue, shared	borrowed
  * @return 0; -ESRCH; what tracee_spawn() returns; -ENOMEM and others
  */
-int sampler_new(const struct sampler_options *options, struct ring *ring,
+int sampler_new(const struct sampler_options *options, struct queue *queue,
 		struct sampler_shared *shared, struct sampler **ret_sampler);
 struct sampler *sampler_free(struct sampler *sampler);
 

@@ -12,11 +12,11 @@
  * period grows in proportion; with room to spare it shrinks in proportion, down to what was asked
  * for. Charged is what threads used, not the period, so the values stay true.
  */
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/parse.h"
 #include "source/sampler_priv.h"
 
 #define CHECK_EVERY (NSEC_PER_SEC / 2)
@@ -50,14 +50,19 @@ void sampler_budget_init(struct sampler *s, uint64_t now)
 /* Time that this thread spent runnable without a CPU. */
 static uint64_t own_delay(const struct sampler *s)
 {
-	unsigned long long delay;
 	char text[128];
 	ssize_t n = s->own_sched_fd < 0 ? -1 : pread(s->own_sched_fd, text, sizeof(text) - 1, 0);
+	uint64_t times[2];
 
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	return sscanf(text, "%*u %llu", &delay) == 1 ? delay : 0;
+	return parse_fields(text, times, 2) == 2 ? times[1] : 0;
+}
+
+void sampler_budget_sleep(struct sampler *s)
+{
+	s->budget.own_delay_ns = own_delay(s);
 }
 
 void sampler_budget_woke(struct sampler *s)
@@ -65,7 +70,6 @@ void sampler_budget_woke(struct sampler *s)
 	uint64_t delay = own_delay(s), waited = delay - MIN(delay, s->budget.own_delay_ns);
 
 	sampler_budget_clear(s, clock_now_ns() - waited);
-	s->budget.own_delay_ns = delay;
 }
 
 void sampler_budget_clear(struct sampler *s, uint64_t at)

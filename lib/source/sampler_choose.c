@@ -22,23 +22,27 @@
 /* CPU time that a new process may use before its execve. */
 #define EXEC_WITHIN (10 * NSEC_PER_MSEC)
 
-static void enter_lane(struct sampler *s, struct sampler_target *target, size_t index, int cpu)
+/* False when another thread is in that lane. */
+static bool enter_lane(struct sampler *s, struct sampler_target *target, size_t index, int cpu)
 {
 	const struct sampler_thread *thread = &target->threads.items.items[index];
 	struct sampler_lane *lane;
 
 	if (cpu < 0 || (unsigned)cpu >= s->n_cpus)
-		return;
+		return true;
 	lane = &s->lanes[cpu];
-	if (lane->tick != s->stats.ticks || thread->arrived_at > lane->arrived_at) {
-		*lane = (struct sampler_lane){s->stats.ticks, thread->arrived_at, target, index, 1};
-		return;
+	if (!lane->target || thread->arrived_at > lane->arrived_at) {
+		bool alone = !lane->target;
+
+		*lane = (struct sampler_lane){thread->arrived_at, target, index, 1};
+		return alone;
 	}
 	/* Several came since the last look: each with equal chance. */
 	if (thread->arrived_at == lane->arrived_at && sampler_random(s) % ++lane->ties == 0) {
 		lane->target = target;
 		lane->thread = index;
 	}
+	return false;
 }
 
 /* A set-user-ID program gets no other user while its caller is a tracee, unless the tracer has
@@ -53,11 +57,13 @@ static bool may_be_in_exec(const struct sampler *s, const struct sampler_target 
 }
 
 struct candidates {
+	uint64_t now, since; /* those that moved since then */
+	bool cheap;          /* as of sampler_thread_runs() */
+	bool collided;       /* two on one CPU */
 	unsigned seen, running;
 };
 
-static void fill_from(struct sampler *s, struct sampler_target *target, uint64_t since,
-		      struct candidates *found)
+static void fill_from(struct sampler *s, struct sampler_target *target, struct candidates *found)
 {
 	size_t n = target->threads.items.n, start = n ? sampler_random(s) % n : 0;
 
@@ -66,27 +72,40 @@ static void fill_from(struct sampler *s, struct sampler_target *target, uint64_t
 		struct sampler_thread *thread = &target->threads.items.items[index];
 		int cpu;
 
-		if (!thread->moved_at || thread->moved_at < since)
+		if (!thread->moved_at || thread->moved_at < found->since)
 			continue;
 		found->seen++;
 		/* Anything but R is blocked, stopped, or in a wait that a stop must not disturb. */
-		if (sampler_thread_state(s, target, thread, &cpu) != 'R')
+		if (!sampler_thread_runs(s, target, thread, found->now, found->cheap, &cpu))
 			continue;
 		found->running++;
 		if (may_be_in_exec(s, target, thread))
 			continue;
-		enter_lane(s, target, index, cpu);
+		found->collided |= !enter_lane(s, target, index, cpu);
 	}
+}
+
+static void fill_from_all(struct sampler *s, struct candidates *found)
+{
+	size_t n = s->targets.n, start = sampler_random(s) % n;
+
+	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++)
+		s->lanes[cpu].target = NULL;
+	for (size_t i = 0; i < n; i++)
+		fill_from(s, s->targets.items[(start + i) % n], found);
 }
 
 static void fill_lanes(struct sampler *s, uint64_t now)
 {
-	size_t n = s->targets.n, start = sampler_random(s) % n;
-	struct candidates found = {};
+	struct candidates cheap = {now, now - s->sched_tick_ns - MARGIN, true}, found = cheap;
 
-	for (size_t i = 0; i < n; i++)
-		fill_from(s, s->targets.items[(start + i) % n], now - s->sched_tick_ns - MARGIN,
-			  &found);
+	if (!s->crowded)
+		fill_from_all(s, &found);
+	if (s->crowded || found.collided) {
+		found = cheap;
+		found.cheap = false;
+		fill_from_all(s, &found);
+	}
 	s->crowded = found.running > s->n_cpus;
 }
 
@@ -118,29 +137,31 @@ static bool stop_one(struct sampler *s, const struct sampler_lane *lane, uint64_
 	return r == TRACEE_OK;
 }
 
-bool sampler_choose_and_stop(struct sampler *s, uint64_t now)
+unsigned sampler_choose_and_stop(struct sampler *s, uint64_t now, bool *ret_here)
 {
 	unsigned stopped = 0, here = (unsigned)sched_getcpu();
-	bool all_elsewhere = true;
 
+	*ret_here = false;
 	fill_lanes(s, now);
-	for (unsigned cpu = 0; cpu < s->n_cpus; cpu++) {
+	/* Ours comes last: a thread on it cannot stop before we sleep. */
+	for (unsigned i = 1; i <= s->n_cpus; i++) {
+		unsigned cpu = (here + i) % s->n_cpus;
 		const struct sampler_lane *lane = &s->lanes[cpu];
 
-		if (lane->tick != s->stats.ticks)
+		if (!lane->target)
 			continue;
 		if (s->options.type == SAMPLER_WALL)
 			sampler_wall_runs(&lane->target->threads.items.items[lane->thread]);
 		if (tracee_held(s->set) >= HELD_PER_CPU * s->n_cpus)
 			break;
-		if (stop_one(s, lane, now)) {
-			stopped++;
-			/* Before anything that could block: the watchdog reads it. */
-			atomic_store(&s->shared->held, tracee_held(s->set));
-			all_elsewhere = all_elsewhere && cpu != here;
-		}
+		if (!stop_one(s, lane, now))
+			continue;
+		/* Before anything that could block: the watchdog reads it. */
+		atomic_store(&s->shared->held, tracee_held(s->set));
+		*ret_here = cpu == here;
+		stopped += cpu != here;
 	}
-	return stopped && all_elsewhere;
+	return stopped;
 }
 
 bool sampler_choose_prepares(const struct sampler *s)

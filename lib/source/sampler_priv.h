@@ -23,7 +23,7 @@ struct sampler_wait {
 	uint64_t charged_at;     /* elapsed time is charged, or owed, up to here */
 	struct sampler_owed owed[SNAPSHOT_RUNNABLE + 1]; /* by state: running, runnable */
 	uint64_t owed_last_ns;
-	uint64_t unplaced_ns; /* of records that found no room in the ring */
+	uint64_t unplaced_ns; /* of records that found no room in the queue */
 };
 
 /* One thread. Times of the kernel's schedstat, in nanoseconds. */
@@ -31,13 +31,15 @@ struct sampler_thread {
 	pid_t tid;
 	uint32_t slot;
 	char name[64];
-	int sched_fd, stat_fd; /* kept open while busy; -1 */
-	uint64_t run_ns;       /* CPU time at the last look */
-	uint64_t slices;       /* times it was put on a CPU, at the last look */
-	uint64_t charged_ns;   /* CPU time up to its last sample */
-	uint64_t moved_at;     /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
-	uint64_t arrived_at;   /* when slices last moved */
-	uint64_t stops;        /* times it was stopped */
+	int sched_fd, stat_fd, syscall_fd; /* kept open while busy; -1 */
+	int cpu;                           /* it was on … */
+	uint64_t stat_at;                  /* … when its state was read; 0: never */
+	uint64_t run_ns;                   /* CPU time at the last look */
+	uint64_t slices;                   /* times it was put on a CPU, at the last look */
+	uint64_t charged_ns;               /* CPU time up to its last sample */
+	uint64_t moved_at;   /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
+	uint64_t arrived_at; /* when slices last moved */
+	uint64_t stops;      /* times it was stopped */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
 	bool present;                 /* found by the directory scan under way */
 	bool forked;                  /* no execve since its fork, at the last look at its state */
@@ -53,6 +55,7 @@ struct sampler_threads {
 	size_t looked;       /* idle threads looked at since a gap showed */
 	nlink_t links;       /* of /proc/PID/task at the last scan: 2 + threads */
 	uint64_t scanned_at, scan_cost_ns;
+	uint64_t changed_at;                   /* when a thread was found to have come or gone */
 	uint64_t clock_read_at, clock_cost_ns; /* of the process clock */
 };
 
@@ -67,7 +70,10 @@ struct sampler_target {
 	bool borrows; /* its memory is that of `lender`: it came from vfork(2) */
 	pid_t lender;
 	uint64_t opened_at, maps_spent_ns; /* of reading maps, in all */
-	int mem_fd;                        /* of the current image: tells an execve */
+	int mem_fd;                        /* of the current image: tells an execve, when … */
+	uint64_t mem_addr;                 /* … this address of it is read */
+	struct process_mark mark;          /* of the current image */
+	uint64_t probed_at;                /* when an execve was looked for last */
 	int task_fd;
 	struct tracee_unwinder *unwinder; /* SAMPLER_LIBUNWIND only; its caches are of this image */
 	uint32_t generation;
@@ -78,10 +84,9 @@ struct sampler_target {
 
 /* The thread that seems to be on a CPU. */
 struct sampler_lane {
-	uint64_t tick; /* stats.ticks when it was filled; else it is empty */
 	uint64_t arrived_at;
-	struct sampler_target *target;
-	size_t thread; /* index into the target's thread table */
+	struct sampler_target *target; /* NULL: nobody does */
+	size_t thread;                 /* index into the target's thread table */
 	unsigned ties;
 };
 
@@ -99,12 +104,12 @@ struct sampler_budget {
 struct sampler {
 	struct sampler_options options;
 	const struct arch *arch;
-	struct ring *ring;
+	struct queue *queue;
 	struct sampler_shared *shared;
 	struct tracee_set *set;
 	struct trace *trace; /* SAMPLER_LIBUNWIND only */
 	VEC(struct sampler_target *) targets;
-	int signal_fd, ended_fd;            /* ended_fd: epoll on the targets' pidfds */
+	int signal_fd, events_fd;           /* events_fd: epoll on all that ends a sleep */
 	int newest_fd;                      /* /proc/loadavg, see sampler_children.c */
 	uint64_t newest_pid, newest_before; /* at the last two ticks */
 	uint64_t children_at;               /* when children were looked for last */
@@ -118,6 +123,7 @@ struct sampler {
 	uint64_t random;
 	uint64_t sched_tick_ns; /* 1/HZ of the kernel */
 	uint64_t last_tick_at;
+	size_t unseen_bytes; /* put into the queue since the consumer was woken */
 	unsigned n_cpus;
 	bool privileged;            /* CAP_SYS_PTRACE */
 	struct sampler_lane *lanes; /* one per CPU */
@@ -143,6 +149,9 @@ int sampler_target_look(struct sampler *s, struct sampler_target *target, uint64
 /** Has the target left its memory by execve since it was looked at last? */
 bool sampler_image_is_gone(const struct sampler_target *target);
 
+/** The mark was not found in memory of the target: the same question. */
+bool sampler_image_is_other(struct sampler_target *target);
+
 /** Reads what its reaped children used so far, if that can still be told. */
 void sampler_target_reaped(struct sampler_target *target);
 
@@ -150,6 +159,25 @@ void sampler_target_reaped(struct sampler_target *target);
 void sampler_target_settle(struct sampler *s, struct sampler_target *target);
 
 struct sampler_target *sampler_target_free(struct sampler *s, struct sampler_target *target);
+
+/** The process of that index has ended: takes it out, unless it is the first. While nobody has
+ * reaped it, its clock still counts. */
+void sampler_target_ended(struct sampler *s, size_t index);
+
+/* --- sampler_wait.c --- */
+
+/** Opens the descriptors that end a sleep. Returns 0 or a negative errno. */
+int sampler_wait_init(struct sampler *s);
+void sampler_wait_deinit(struct sampler *s);
+
+/** Sleeps until the next tick or an event, whichever is first. True when it is time to end. */
+bool sampler_wait_until(struct sampler *s, uint64_t when);
+
+/** Handles the stops under way, for a while. */
+void sampler_await_stops(struct sampler *s);
+
+/** All that SIGCHLD could tell has been seen. */
+void sampler_forget_signal(struct sampler *s);
 
 /* --- sampler_children.c --- */
 
@@ -166,6 +194,13 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 
 /** Looks at the threads that may have run, and notes who did. Returns 0 or -ESRCH. */
 int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint64_t now);
+
+/** True when nothing was born, has ended or has called execve for a while: then looking for it at
+ * every tick is not worth its cost. */
+bool sampler_threads_are_calm(const struct sampler_target *target, uint64_t now);
+
+/** Has it used CPU time that no thread known accounts for? */
+bool sampler_threads_have_gap(const struct sampler_target *target);
 
 /** Looks at every thread, for the end. */
 void sampler_threads_look_all(struct sampler *s, struct sampler_target *target, uint64_t now);
@@ -188,6 +223,10 @@ bool sampler_thread_is_busy(const struct sampler_thread *thread, uint64_t now);
 bool sampler_thread_look(struct sampler *s, struct sampler_target *target,
 			 struct sampler_thread *thread, uint64_t now);
 
+/** Is it runnable, and on which CPU? cheap: the CPU may be that of a moment ago. */
+bool sampler_thread_runs(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread, uint64_t now, bool cheap, int *ret_cpu);
+
 /** State letter and last CPU of a thread, its name noted; 0 when it is gone. */
 char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 			  struct sampler_thread *thread, int *ret_cpu);
@@ -204,10 +243,13 @@ void sampler_thread_count_stops(struct sampler *s, const struct sampler_target *
 
 /* --- sampler_choose.c --- */
 
-/** Finds the threads that are on a CPU and asks them to stop; s->awaited says whether all of them
- * are on other CPUs than ours, so that their stops come while we poll. False when none was asked.
+/**
+ * Finds the threads that are on a CPU and asks them to stop.
+ *
+ * @param ret_here	whether one of them is on our CPU, and so cannot stop before we sleep
+ * @return how many there are on other CPUs, whose stops come while we poll
  */
-bool sampler_choose_and_stop(struct sampler *s, uint64_t now);
+unsigned sampler_choose_and_stop(struct sampler *s, uint64_t now, bool *ret_here);
 
 /** Does it pay to look at the threads one scheduler tick before they are chosen? */
 bool sampler_choose_prepares(const struct sampler *s);
@@ -232,7 +274,7 @@ bool sampler_stack_is_beyond(const struct sampler *s, uint32_t slot);
 
 /* --- sampler_put.c --- */
 
-/** A record in the ring with its head filled in and room for `extra` bytes, to be committed by
+/** A record in the queue with its head filled in and room for `extra` bytes, to be committed by
  * sampler_put(); NULL, and counted, when there is no room. thread may be NULL. */
 struct snapshot *sampler_reserve(struct sampler *s, struct sampler_target *target,
 				 enum snapshot_kind kind, const struct sampler_thread *thread,
@@ -244,7 +286,7 @@ bool sampler_has_room(const struct sampler *s, size_t extra);
 /** Publishes what sampler_reserve() gave. The consumer owns it from here on. */
 void sampler_put(struct sampler *s, struct snapshot *snapshot);
 
-/** Puts a record without a stack into the ring. */
+/** Puts a record without a stack into the queue. */
 void sampler_put_pseudo(struct sampler *s, struct sampler_target *target, enum snapshot_kind kind,
 			const struct sampler_thread *thread, uint64_t cpu_ns);
 
@@ -265,7 +307,10 @@ void sampler_raise_priority(struct sampler *s);
 
 void sampler_budget_init(struct sampler *s, uint64_t now);
 
-/** To be called when a sleep ends in which stops may have come; they end it. */
+/** To be called before a sleep in which stops may come … */
+void sampler_budget_sleep(struct sampler *s);
+
+/** … and when it ends; they end it. */
 void sampler_budget_woke(struct sampler *s);
 
 /** Nothing that stopped before that time is unnoticed. */

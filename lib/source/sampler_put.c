@@ -8,11 +8,12 @@
 #include "base/clock.h"
 #include "source/sampler_priv.h"
 
-/* A snapshot that the consumer is woken for: the sooner its depth is known, the less is copied next
- * time. */
+/* The consumer is woken when so much waits for it: by one snapshot, since the sooner its depth is
+ * known the less is copied next time; or by all that came since. */
 #define WAKE_SIZE (64 * 1024)
+#define WAKE_SUM (256 * 1024)
 
-/* Stacks leave that much of the ring to the records without one: they are small, and what they say
+/* Stacks leave that much of the queue to the records without one: they are small, and what they say
  * is said only once. */
 #define KEEP_FREE (4UL << 20)
 /* At the end nothing is held up by waiting for the consumer. */
@@ -20,19 +21,19 @@
 
 bool sampler_has_room(const struct sampler *s, size_t extra)
 {
-	return ring_room(s->ring) >= KEEP_FREE + extra;
+	return queue_room(s->queue) >= KEEP_FREE + extra;
 }
 
 static void *reserve(struct sampler *s, size_t extra)
 {
 	size_t size = sizeof(struct snapshot) + extra;
-	void *place = !extra || sampler_has_room(s, extra) ? ring_reserve(s->ring, size) : NULL;
+	void *place = !extra || sampler_has_room(s, extra) ? queue_reserve(s->queue, size) : NULL;
 
 	while (!place && s->settling_since && clock_now_ns() < s->settling_since + SETTLE_FOR) {
 		atomic_fetch_add_explicit(&s->shared->progress, 1, memory_order_relaxed);
 		(void)eventfd_write(s->options.wake_fd, 1);
 		(void)poll(NULL, 0, 1);
-		place = ring_reserve(s->ring, size);
+		place = queue_reserve(s->queue, size);
 	}
 	return place;
 }
@@ -67,11 +68,16 @@ void sampler_put(struct sampler *s, struct snapshot *snapshot)
 	bool wake = snapshot->n_bytes > WAKE_SIZE || snapshot->kind == SNAPSHOT_IMAGE ||
 		    snapshot->pid != s->options.pid;
 
+	s->unseen_bytes += snapshot_size(snapshot);
+	wake = wake || s->unseen_bytes > WAKE_SUM;
+
 	s->stats.samples += snapshot->count;
 	atomic_store_explicit(&s->shared->samples, s->stats.samples, memory_order_relaxed);
-	ring_commit(s->ring, snapshot_size(snapshot));
-	if (wake)
-		(void)eventfd_write(s->options.wake_fd, 1);
+	queue_commit(s->queue, snapshot_size(snapshot));
+	if (!wake)
+		return;
+	s->unseen_bytes = 0;
+	(void)eventfd_write(s->options.wake_fd, 1);
 }
 
 void sampler_put_pseudo(struct sampler *s, struct sampler_target *target, enum snapshot_kind kind,

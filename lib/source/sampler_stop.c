@@ -15,19 +15,6 @@ static bool was_waiting(const struct arch *arch, const void *user)
 		result == -4);
 }
 
-static void copy_stack(struct sampler_target *target, struct snapshot *snapshot, uint64_t from,
-		       size_t wanted)
-{
-	ssize_t n;
-
-	snapshot->stack_addr = from;
-	if (!wanted)
-		return;
-	n = process_read(target->process, from, snapshot->bytes, wanted);
-	if (n > 0)
-		snapshot->n_bytes = (uint32_t)n;
-}
-
 static void copy_frames(struct sampler *s, struct snapshot *snapshot)
 {
 	struct snapshot_pc *pcs = (struct snapshot_pc *)snapshot->bytes;
@@ -54,6 +41,7 @@ static struct snapshot *take(struct sampler *s, struct sampler_target *target,
 	struct snapshot *snapshot;
 	size_t wanted = 0;
 	int64_t nr;
+	bool same;
 
 	if (arch_user_word(user, s->arch->user_mode) == s->arch->user_mode_32) {
 		s->stats.not_64bit++;
@@ -83,8 +71,16 @@ static struct snapshot *take(struct sampler *s, struct sampler_target *target,
 	snapshot->syscall = nr >= 0 ? (int32_t)nr : -1;
 	arch_regs_load(s->arch, user, &snapshot->regs);
 	snapshot->stack_end = end;
-	if (!libunwind)
-		copy_stack(target, snapshot, from, wanted);
+	snapshot->stack_addr = from;
+	if (libunwind)
+		return snapshot;
+	snapshot->n_bytes = (uint32_t)process_read_stopped(thread->tid, &target->mark, from,
+							   snapshot->bytes, wanted, &same);
+	if (!same && sampler_image_is_other(target)) {
+		/* The room in the queue is given up. */
+		s->stats.lost++;
+		return NULL;
+	}
 	return snapshot;
 }
 
@@ -95,7 +91,7 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 	thread->charged_ns = thread->run_ns;
 	target->sampled_ns += snapshot->cpu_ns;
 	if (s->options.type == SAMPLER_WALL && !sampler_wall_charge(thread, snapshot))
-		return; /* the room in the ring is given up */
+		return; /* the room in the queue is given up */
 	sampler_put(s, snapshot);
 	if (s->options.type == SAMPLER_WALL)
 		sampler_wall_charge_rest(s, target, thread);
@@ -173,12 +169,17 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 
 void sampler_on_event(struct sampler *s, const struct tracee_event *event)
 {
+	struct sampler_target *target;
+
 	switch (event->kind) {
 	case TRACEE_STOPPED:
 		on_stop(s, event);
 		break;
 	case TRACEE_LOST:
 		s->stats.lost++;
+		target = sampler_target_find(s, event->pid);
+		if (target)
+			target->probed_at = 0;
 		break;
 	case TRACEE_CHILD_ENDED:
 		s->stats.status = event->status;

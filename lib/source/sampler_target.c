@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -14,6 +15,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "source/sampler_priv.h"
+
+/* How often an execve is looked for beside the stops. */
+#define PROBE_EVERY (50 * NSEC_PER_MSEC)
 
 static int open_image(struct sampler *s, struct sampler_target *target)
 {
@@ -25,6 +29,8 @@ static int open_image(struct sampler *s, struct sampler_target *target)
 	if (target->mem_fd >= 0)
 		close(target->mem_fd);
 	target->mem_fd = fd;
+	target->mem_addr = process_auxv(target->process, AT_SYSINFO_EHDR);
+	process_mark_read(target->process, &target->mark);
 	/* Of its parent until it calls execve, which then cannot be seen by the descriptor. */
 	target->borrows = process_stat_read(target->process, &stat) == 0 &&
 			  process_shares_memory(target->process, stat.ppid);
@@ -62,7 +68,7 @@ static int open_target(struct sampler *s, struct sampler_target *target, bool fi
 		sampler_target_reaped(target);
 		s->reaped_start_ns += target->children_ns;
 	}
-	if (epoll_ctl(s->ended_fd, EPOLL_CTL_ADD, process_pidfd(target->process), &event) < 0)
+	if (epoll_ctl(s->events_fd, EPOLL_CTL_ADD, process_pidfd(target->process), &event) < 0)
 		return err_errno();
 	return 0;
 }
@@ -96,7 +102,7 @@ struct sampler_target *sampler_target_free(struct sampler *s, struct sampler_tar
 	tracee_unwinder_free(target->unwinder);
 	sampler_threads_deinit(s, target);
 	process_maps_deinit(&target->maps);
-	/* Closing the pidfd takes it out of ended_fd. */
+	/* Closing the pidfd takes it out of events_fd. */
 	process_close(target->process);
 	if (target->mem_fd >= 0)
 		close(target->mem_fd);
@@ -116,14 +122,41 @@ struct sampler_target *sampler_target_find(struct sampler *s, pid_t pid)
 }
 
 /* The descriptor of /proc/PID/mem belongs to the memory it was opened on. Once the last thread has
- * left that memory by execve, reads give 0 (fs/proc/base.c mem_rw); before, address 0 gives EIO. */
+ * left that memory by execve, reads give 0 (fs/proc/base.c mem_rw). The vDSO is read because it is
+ * there and resident: for an address that is not mapped the kernel takes the lock of the target's
+ * memory for writing, to see whether a stack should grow (mm/memory.c __access_remote_vm). */
 bool sampler_image_is_gone(const struct sampler_target *target)
 {
 	char byte;
 
 	if (target->borrows)
 		return !process_shares_memory(target->process, target->lender);
-	return pread(target->mem_fd, &byte, 1, 0) == 0;
+	return pread(target->mem_fd, &byte, 1, (off_t)target->mem_addr) == 0;
+}
+
+bool sampler_image_is_other(struct sampler_target *target)
+{
+	if (sampler_image_is_gone(target)) {
+		target->probed_at = 0;
+		return true;
+	}
+	/* The program has written over it. */
+	process_mark_read(target->process, &target->mark);
+	return false;
+}
+
+/* Stops see an execve by the mark. Beside them it is looked for from time to time, and when threads
+ * have gone or turned up; at every tick where there are reads without a stop, or no mark. */
+static bool has_left(const struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	if (target->left)
+		return true;
+	if (s->options.type == SAMPLER_CPU && target->mark.addr && !target->borrows &&
+	    target->probed_at + PROBE_EVERY > now && sampler_threads_are_calm(target, now) &&
+	    !sampler_threads_have_gap(target))
+		return false;
+	target->probed_at = now;
+	return sampler_image_is_gone(target);
 }
 
 static void on_exec(struct sampler *s, struct sampler_target *target, uint64_t now)
@@ -146,15 +179,14 @@ static void on_exec(struct sampler *s, struct sampler_target *target, uint64_t n
 
 int sampler_target_look(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
-	int r;
+	int r = sampler_threads_look(s, target, now);
 
-	if (target->left || sampler_image_is_gone(target))
+	if (r < 0)
+		return r;
+	if (has_left(s, target, now))
 		on_exec(s, target, now);
 	if (!target->announced)
 		sampler_put_image(s, target, SNAPSHOT_IMAGE);
-	r = sampler_threads_look(s, target, now);
-	if (r < 0)
-		return r;
 	r = sampler_threads_refresh(s, target, now, false);
 	if (r < 0)
 		return r;
@@ -177,7 +209,8 @@ static void settle_thread(struct sampler *s, struct sampler_target *target,
 	uint64_t rest = thread->run_ns - thread->charged_ns;
 	int ignored;
 
-	if (!rest)
+	/* Less than before: an execve in the last moment, by another thread. */
+	if (thread->run_ns <= thread->charged_ns)
 		return;
 	if (!thread->name[0])
 		sampler_thread_state(s, target, thread, &ignored);
@@ -216,4 +249,22 @@ void sampler_target_settle(struct sampler *s, struct sampler_target *target)
 	if (target->ended && target != s->targets.items[0])
 		s->children_settled_ns += used;
 	sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
+}
+
+void sampler_target_ended(struct sampler *s, size_t index)
+{
+	struct sampler_target *target = s->targets.items[index];
+	uint64_t cpu;
+
+	if (process_cpu_time(target->process, &cpu) == 0)
+		target->cpu_ns = cpu;
+	sampler_target_reaped(target);
+	target->ended = true;
+	if (index == 0) {
+		s->stats.target_ended = true;
+		return;
+	}
+	sampler_target_settle(s, target);
+	sampler_target_free(s, target);
+	s->targets.items[index] = s->targets.items[--s->targets.n];
 }

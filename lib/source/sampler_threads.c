@@ -26,6 +26,8 @@
 #define SCAN_EVERY (100 * NSEC_PER_MSEC)
 /* … and not more often than this, for processes that make threads all the time. */
 #define SCAN_GAP (2 * NSEC_PER_MSEC)
+/* How long a process that has made threads is expected to go on with it. */
+#define CALM_AFTER (500 * NSEC_PER_MSEC)
 /* Both the list and the process clock cost the kernel a walk over all threads, 10 and 1 ms for
  * 10,000 of them. Each gets one part of so many of the time … */
 #define COST_SHARE 100
@@ -34,7 +36,7 @@
 #define MAX_CLOCK_EVERY (NSEC_PER_SEC / 5)
 
 /* A slot is used again, or those of a program that makes threads all the time would never end. What
- * the new thread puts into the ring lies behind all that the old one put there. */
+ * the new thread puts into the queue lies behind all that the old one put there. */
 static uint32_t take_slot(struct sampler *s)
 {
 	return s->free_slots.n ? s->free_slots.items[--s->free_slots.n] : s->next_slot++;
@@ -87,6 +89,7 @@ static int add_thread(struct sampler *s, struct sampler_target *target, pid_t ti
 	*thread = (struct sampler_thread){.tid = tid,
 					  .sched_fd = -1,
 					  .stat_fd = -1,
+					  .syscall_fd = -1,
 					  .slot = take_slot(s),
 					  .wait.charged_at = now,
 					  .present = true};
@@ -97,6 +100,7 @@ static int add_thread(struct sampler *s, struct sampler_target *target, pid_t ti
 		thread->moved_at = 0;
 	}
 	s->stats.threads_seen++;
+	target->threads.changed_at = now;
 	target->maps_stale = true; /* a new stack */
 	return 0;
 }
@@ -144,6 +148,7 @@ static void drop_ended(struct sampler *s, struct sampler_target *target, uint64_
 			sampler_wall_settle(s, target, thread, now);
 		sampler_thread_count_stops(s, target, thread);
 		forget_thread(s, thread);
+		threads->changed_at = now;
 	}
 	threads->items.n = kept;
 }
@@ -191,8 +196,12 @@ static int scan(struct sampler *s, struct sampler_target *target, uint64_t now, 
 	return 0;
 }
 
-/* CPU time that no thread known accounts for. */
-static bool has_gap(const struct sampler_target *target)
+bool sampler_threads_are_calm(const struct sampler_target *target, uint64_t now)
+{
+	return target->threads.changed_at + CALM_AFTER < now;
+}
+
+bool sampler_threads_have_gap(const struct sampler_target *target)
 {
 	return target->cpu_ns - target->cpu_start_ns >
 	       target->threads.known_ns + target->threads.settled_ns + GAP_LIMIT;
@@ -208,13 +217,17 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 
 	if (!first && threads->scanned_at + SCAN_GAP > now)
 		return 0;
+	/* A new thread is nobody's business before it uses CPU time. */
+	if (!first && s->options.type == SAMPLER_CPU && threads->scanned_at + SCAN_EVERY > now &&
+	    sampler_threads_are_calm(target, now) && !sampler_threads_have_gap(target))
+		return 0;
 	/* The directory's link count is 2 + threads (fs/proc/base.c proc_task_getattr). A death
 	 * and a birth in between keep it, and show as CPU time without an owner. */
 	if (fstat(target->task_fd, &st) < 0)
 		return err_errno();
 	every = MIN(threads->scan_cost_ns * COST_SHARE, MAX_SCAN_EVERY);
 	if (!first && st.st_nlink == threads->links &&
-	    threads->scanned_at + MAX(every, SCAN_EVERY) > now && !has_gap(target))
+	    threads->scanned_at + MAX(every, SCAN_EVERY) > now && !sampler_threads_have_gap(target))
 		return 0;
 	threads->links = st.st_nlink;
 	start = clock_now_ns();
@@ -278,10 +291,10 @@ int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint6
 
 		if (sampler_thread_is_busy(thread, now))
 			sampler_thread_look(s, target, thread, now);
-		else if (thread->sched_fd >= 0 || thread->stat_fd >= 0)
+		else
 			sampler_thread_close(s, thread);
 	}
-	if (s->options.n_tids || has_gap(target))
+	if (s->options.n_tids || sampler_threads_have_gap(target))
 		look_at_idle(s, target, SLICE, now);
 	else if (wall)
 		look_at_idle(s, target, WALL_SLICE, now);

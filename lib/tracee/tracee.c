@@ -113,8 +113,12 @@ static bool take_status(struct tracee_set *set, pid_t *ret_tid, int *ret_status)
 		info.si_pid = 0;
 		/* Stops of tracees are reported whatever the flags. */
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG | __WALL | __WNOTHREAD) <
-			    0 ||
-		    info.si_pid == 0)
+		    0) {
+			/* ECHILD: nobody is traced. */
+			set->pruned = false;
+			return false;
+		}
+		if (info.si_pid == 0)
 			return false;
 		*ret_tid = info.si_pid;
 		if (info.si_code == CLD_TRAPPED && info.si_pid != set->unreaped) {
@@ -173,11 +177,18 @@ int tracee_next(struct tracee_set *set, struct tracee_event *ret_event)
 	pid_t tid;
 	int status;
 
+	if (tracee_is_idle(set))
+		return 0;
 	while (take_status(set, &tid, &status)) {
 		if (handle(set, tid, status, ret_event))
 			return 1;
 	}
 	return 0;
+}
+
+bool tracee_is_idle(const struct tracee_set *set)
+{
+	return !set->tracees.n && !set->child && !set->pruned && set->next_taken >= set->n_taken;
 }
 
 int tracee_prune(struct tracee_set *set, struct tracee_event *ret_event)
@@ -190,6 +201,7 @@ int tracee_prune(struct tracee_set *set, struct tracee_event *ret_event)
 		*ret_event = (struct tracee_event){
 			.kind = TRACEE_LOST, .pid = tracee->pid, .tid = tracee->tid};
 		drop(set, tracee);
+		set->pruned = true;
 		return 1;
 	}
 	return 0;

@@ -41,6 +41,10 @@ int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid);
 /** How many threads are asked to stop or stopped. */
 unsigned tracee_held(const struct tracee_set *set);
 
+/** True when no event can come: nothing is held, no command runs, and no thread that tracee_prune()
+ * found is traced under its new id. */
+bool tracee_is_idle(const struct tracee_set *set);
+
 enum tracee_event_kind {
 	TRACEE_STOPPED = 1, /* it waits for tracee_release() */
 	TRACEE_LOST,        /* it ended, or turned into another thread by execve, or was found

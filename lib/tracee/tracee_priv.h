@@ -20,6 +20,7 @@ struct tracee {
 struct tracee_set {
 	pid_t child, owner; /* owner: our thread id */
 	bool child_held;    /* stopped behind its execve */
+	bool pruned;        /* statuses may come from who is not in the set, see tracee_prune() */
 	bool guarding;      /* a call of ours may block that reaping sets free */
 	pid_t unreaped;     /* given out as stopped, not waited for, see take_status() */
 	VEC(struct tracee) tracees;

@@ -6,20 +6,19 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "base/map64.h"
 #include "base/vec.h"
 #include "unwind/unwind_expr.h"
 #include "unwind/unwind_fp.h"
 #include "unwind/unwind_rule.h"
+#include "unwind/unwind_table.h"
 
-/* Rules kept before all are forgotten: bounds the memory at some 100 MB for endless JIT code. */
-#define MAX_RULES 2000000
+/* Rules kept before all are forgotten: bounds the memory at 64 MiB for endless JIT code. */
+#define MAX_RULES 1300000
 
 struct unwinder {
 	struct module_map *map;
 	const struct arch *arch;
-	struct map64 by_pc; /* lookup pc → index into rules */
-	VEC(struct unwind_rule) rules;
+	struct unwind_table rules;
 	VEC(struct unwind_slow) slows;
 	struct unwind_fp fp;
 	struct unwind_stats stats;
@@ -39,8 +38,7 @@ int unwinder_new(struct module_map *map, const struct arch *arch, struct unwinde
 
 void unwinder_forget(struct unwinder *unwinder)
 {
-	map64_clear(&unwinder->by_pc);
-	unwinder->rules.n = 0;
+	unwind_table_clear(&unwinder->rules);
 	for (size_t i = 0; i < unwinder->slows.n; i++)
 		free(unwinder->slows.items[i].frame);
 	unwinder->slows.n = 0;
@@ -52,9 +50,8 @@ struct unwinder *unwinder_free(struct unwinder *unwinder)
 	if (!unwinder)
 		return NULL;
 	unwinder_forget(unwinder);
-	map64_deinit(&unwinder->by_pc);
 	unwind_fp_deinit(&unwinder->fp);
-	vec_deinit(&unwinder->rules);
+	unwind_table_deinit(&unwinder->rules);
 	vec_deinit(&unwinder->slows);
 	free(unwinder);
 	return NULL;
@@ -74,16 +71,18 @@ void unwind_stats_add(struct unwind_stats *sum, const struct unwind_stats *stats
 	sum->found_fps += stats->found_fps;
 }
 
-static void add_rule(struct unwinder *u, uint64_t pc, struct unwind_rule *rule)
+/* The entry is in the table, or in `spare` when it is not kept. */
+static const struct unwind_entry *add_rule(struct unwinder *u, uint64_t pc,
+					   struct unwind_entry *spare)
 {
 	const struct module_mapping *mapping = module_map_find(u->map, pc);
 	struct unwind_slow slow = {}, *slow_slot;
-	struct unwind_rule *kept;
-	uint64_t *index;
+	struct unwind_rule *rule = &spare->rule;
+	struct unwind_entry *kept;
 
-	*rule = (struct unwind_rule){.kind = UNWIND_NO_CFI};
+	*spare = (struct unwind_entry){.pc = pc, .rule.kind = UNWIND_NO_CFI};
 	if (!mapping)
-		return; /* not kept: the map may learn of it */
+		return spare; /* the map may learn of it */
 	if (u->rules.n >= MAX_RULES)
 		unwinder_forget(u);
 	u->stats.rules++;
@@ -93,28 +92,25 @@ static void add_rule(struct unwinder *u, uint64_t pc, struct unwind_rule *rule)
 		if (!slow_slot) {
 			free(slow.frame);
 			rule->kind = UNWIND_NO_CFI;
-			return;
+			return spare;
 		}
 		*slow_slot = slow;
 		rule->cfa_offset = (int32_t)(u->slows.n - 1);
 	}
-	kept = vec_push(&u->rules);
+	kept = unwind_table_add(&u->rules, pc);
 	/* Out of memory here costs only the speed of the next lookup. */
-	if (kept && map64_put(&u->by_pc, pc, &index) == 0) {
-		*kept = *rule;
-		*index = u->rules.n - 1;
-	}
+	if (!kept)
+		return spare;
+	kept->rule = *rule;
+	return kept;
 }
 
-static struct unwind_rule find_rule(struct unwinder *u, uint64_t pc)
+void unwinder_tag(struct unwinder *unwinder, uint64_t lookup_pc, uint32_t tag)
 {
-	const uint64_t *index = map64_get(&u->by_pc, pc);
-	struct unwind_rule rule;
+	struct unwind_entry *entry = unwind_table_find(&unwinder->rules, lookup_pc);
 
-	if (index)
-		return u->rules.items[*index];
-	add_rule(u, pc, &rule);
-	return rule;
+	if (entry)
+		entry->tag = tag;
 }
 
 /* What a step came to, in the terms of why a trace ends. */
@@ -145,19 +141,16 @@ static enum step missing(const struct cursor *c, uint64_t addr)
 	return STEP_BAD_MEMORY;
 }
 
-static bool read_word(struct cursor *c, uint64_t addr, uint64_t *ret_word)
+static void note_top(struct cursor *c, uint64_t top)
 {
-	if (!snapshot_word(c->snapshot, addr, ret_word))
-		return false;
-	if (addr + 8 > c->top)
-		c->top = addr + 8;
-	return true;
+	if (top > c->top && top <= c->snapshot->stack_addr + c->snapshot->n_bytes)
+		c->top = top;
 }
 
 static enum step step_compact(struct cursor *c, const struct arch *arch,
 			      const struct unwind_rule *rule)
 {
-	uint64_t cfa, pc, value, saved[UNWIND_MAX_SAVED];
+	uint64_t cfa, pc, saved[UNWIND_MAX_SAVED];
 	uint32_t got = 0;
 
 	if (!arch_reg_known(&c->regs, rule->cfa_reg))
@@ -165,23 +158,24 @@ static enum step step_compact(struct cursor *c, const struct arch *arch,
 	cfa = c->regs.values[rule->cfa_reg] + (uint64_t)(int64_t)rule->cfa_offset;
 	if (cfa <= c->regs.values[arch->sp])
 		return STEP_LOOP;
-	if (!read_word(c, cfa - 8ULL * rule->ra_slot, &pc))
+	if (!snapshot_word(c->snapshot, cfa - 8ULL * rule->ra_slot, &pc))
 		return missing(c, cfa - 8ULL * rule->ra_slot);
-	for (unsigned i = 0; i < arch->n_saved; i++) {
-		if (rule->slots[i] == UNWIND_SAME || rule->slots[i] == UNWIND_UNDEFINED)
-			continue;
-		if (read_word(c, cfa - 8ULL * rule->slots[i], &value)) {
-			saved[i] = value;
+	note_top(c, cfa);
+	/* Only sp, pc and what a callee preserves has a meaning in the caller. All are read before
+	 * one is set: the rule of the CFA may use any. */
+	for (uint32_t left = rule->saved; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left);
+
+		if (rule->slots[i] != UNWIND_UNDEFINED &&
+		    snapshot_word(c->snapshot, cfa - 8ULL * rule->slots[i], &saved[i]))
 			got |= 1U << i;
-		}
 	}
-	/* Only sp, pc and what a callee preserves has a meaning in the caller. */
-	for (unsigned i = 0; i < arch->n_saved; i++) {
-		unsigned reg = arch->saved[i];
+	for (uint32_t left = rule->saved; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left), reg = arch->saved[i];
 
 		if (got >> i & 1)
 			arch_reg_set(&c->regs, reg, saved[i]);
-		else if (rule->slots[i] != UNWIND_SAME)
+		else
 			c->regs.known &= ~(1U << reg);
 	}
 	c->regs.values[arch->sp] = cfa;
@@ -234,8 +228,7 @@ static enum step step_slow(struct cursor *c, const struct arch *arch,
 	if (!signal && value <= sp)
 		return STEP_LOOP;
 	arch_reg_set(&caller, arch->sp, value);
-	if (value > c->top && value <= c->snapshot->stack_addr + c->snapshot->n_bytes)
-		c->top = value;
+	note_top(c, value);
 	c->regs = caller;
 	return caller.values[arch->pc] ? STEP_OK : STEP_ROOT;
 }
@@ -254,10 +247,11 @@ static enum step step_fp(struct unwinder *u, struct cursor *c)
 		return STEP_NO_CFI;
 	if (fp == 0 && here && module_is_elf(here->module))
 		return STEP_ROOT;
-	if (fp < c->regs.values[arch->sp] || fp % 8 || !read_word(c, fp, &caller_fp))
+	if (fp < c->regs.values[arch->sp] || fp % 8 || !snapshot_word(c->snapshot, fp, &caller_fp))
 		return STEP_NO_CFI;
-	if (!read_word(c, fp + 8, &pc) || !module_map_find(u->map, pc - 1))
+	if (!snapshot_word(c->snapshot, fp + 8, &pc) || !module_map_find(u->map, pc - 1))
 		return STEP_NO_CFI;
+	note_top(c, fp + 16);
 	c->regs.known = 1U << arch->pc | 1U << arch->sp | 1U << arch->fp;
 	c->regs.values[arch->sp] = fp + 16;
 	c->regs.values[arch->fp] = caller_fp;
@@ -273,8 +267,7 @@ static void find_fp(struct unwinder *u, struct cursor *c, const struct unwind_ru
 	unsigned reg = u->arch->fp;
 	uint64_t fp;
 
-	if (rule->cfa_reg != reg || arch_reg_known(&c->regs, reg) ||
-	    !unwind_fp_find(&u->fp, u->map, u->arch, rule, c->snapshot, frame_lookup_pc(frame),
+	if (!unwind_fp_find(&u->fp, u->map, u->arch, rule, c->snapshot, frame_lookup_pc(frame),
 			    c->regs.values[u->arch->sp], &fp))
 		return;
 	arch_reg_set(&c->regs, reg, fp);
@@ -286,20 +279,28 @@ static void find_fp(struct unwinder *u, struct cursor *c, const struct unwind_ru
 static enum step step(struct unwinder *u, struct cursor *c, struct frame *frame, uint32_t n_frames,
 		      bool *ret_exact)
 {
-	struct unwind_rule rule = find_rule(u, frame_lookup_pc(frame));
+	const struct unwind_entry *entry = unwind_table_find(&u->rules, frame_lookup_pc(frame));
+	const struct unwind_rule *rule;
+	struct unwind_entry spare;
 
+	if (!entry)
+		entry = add_rule(u, frame_lookup_pc(frame), &spare);
+	rule = &entry->rule;
 	/* Nothing called a signal trampoline: it was entered at its first byte, and what it
 	 * returns to stopped at its pc itself. */
-	if (rule.signal)
+	if (rule->signal)
 		frame->exact = true;
-	*ret_exact = rule.signal;
-	switch ((enum unwind_rule_kind)rule.kind) {
+	/* That changes the lookup pc. */
+	frame->tag = rule->signal ? 0 : entry->tag;
+	*ret_exact = rule->signal;
+	switch ((enum unwind_rule_kind)rule->kind) {
 	case UNWIND_COMPACT:
-		find_fp(u, c, &rule, frame, n_frames);
-		return step_compact(c, u->arch, &rule);
+		if (rule->cfa_reg == u->arch->fp && !arch_reg_known(&c->regs, u->arch->fp))
+			find_fp(u, c, rule, frame, n_frames);
+		return step_compact(c, u->arch, rule);
 	case UNWIND_SLOW:
 		u->stats.slow_steps++;
-		return step_slow(c, u->arch, &u->slows.items[rule.cfa_offset], rule.signal);
+		return step_slow(c, u->arch, &u->slows.items[rule->cfa_offset], rule->signal);
 	case UNWIND_ROOT:
 		return STEP_ROOT;
 	case UNWIND_NO_CFI:

@@ -47,4 +47,8 @@ void unwinder_forget(struct unwinder *unwinder);
 void unwinder_run(struct unwinder *unwinder, const struct snapshot *snapshot,
 		  struct trace *ret_trace, uint64_t *ret_top);
 
+/** Notes a number for a lookup pc, for the frames of traces to come: the caller's own name for it,
+ * so that it need not search. Forgotten with the rules. */
+void unwinder_tag(struct unwinder *unwinder, uint64_t lookup_pc, uint32_t tag);
+
 const struct unwind_stats *unwinder_stats(const struct unwinder *unwinder);

@@ -74,12 +74,17 @@ static bool sp_is_cfa(Dwarf_Frame *frame, const struct arch *arch)
 
 static bool compact(Dwarf_Frame *frame, const struct arch *arch, struct unwind_rule *rule)
 {
+	uint8_t ra_slot;
+
 	if (!compact_cfa(frame, arch, rule) || !sp_is_cfa(frame, arch) ||
-	    !compact_slot(frame, arch->pc, &rule->ra_slot) || rule->ra_slot == UNWIND_SAME)
+	    !compact_slot(frame, arch->pc, &ra_slot) || ra_slot == UNWIND_SAME)
 		return false;
+	rule->ra_slot = ra_slot;
 	for (unsigned i = 0; i < arch->n_saved; i++) {
 		if (!compact_slot(frame, arch->saved[i], &rule->slots[i]))
 			return false;
+		if (rule->slots[i] != UNWIND_SAME)
+			rule->saved |= 1U << i;
 	}
 	return true;
 }

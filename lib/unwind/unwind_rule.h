@@ -9,6 +9,7 @@
 #pragma once
 
 #include <elfutils/libdw.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arch/arch.h"
@@ -27,10 +28,11 @@ enum unwind_rule_kind {
 
 /** 20 bytes; slots count 8-byte words below the CFA, 1..254. */
 struct unwind_rule {
-	uint8_t kind;
-	uint8_t cfa_reg;
-	uint8_t ra_slot;
-	uint8_t signal;     /* this frame was interrupted by a signal: its pc is exact */
+	uint32_t kind : 3;
+	uint32_t signal : 1; /* this frame was interrupted by a signal: its pc is exact */
+	uint32_t saved : 12; /* bit i: slots[i] is not UNWIND_SAME */
+	uint32_t cfa_reg : 8;
+	uint32_t ra_slot : 8;
 	int32_t cfa_offset; /* compact: added to cfa_reg; slow: index of the struct unwind_slow */
 	uint8_t slots[UNWIND_MAX_SAVED]; /* in the order of arch->saved */
 };

@@ -66,7 +66,7 @@ static int on_frame(Dwfl_Frame *frame, void *user)
 	if (trace->n_frames == TRACE_MAX_FRAMES || !dwfl_frame_pc(frame, &pc, &exact))
 		return DWARF_CB_ABORT;
 	if (pc)
-		trace->frames[trace->n_frames++] = (struct frame){pc, exact};
+		trace->frames[trace->n_frames++] = (struct frame){.pc = pc, .exact = exact};
 	return DWARF_CB_OK;
 }
 

@@ -15,6 +15,7 @@
 #include "base/intern.h"
 #include "base/map64.h"
 #include "base/parse.h"
+#include "base/queue.h"
 #include "base/ring.h"
 
 static void parses_durations(void **state)
@@ -205,6 +206,82 @@ static void ring_refuses_when_full(void **state)
 	ring_free(ring);
 }
 
+static void *produce_in_a_queue(void *arg)
+{
+	struct queue *queue = arg;
+
+	for (uint64_t i = 0; i < 200000;) {
+		/* Every now and then one that is too large for the small ring. */
+		size_t size = i % 1000 == 999 ? 6000 : (i % 100 + 1) * 8;
+		uint64_t *record = queue_reserve(queue, size);
+
+		if (!record)
+			continue;
+		record[0] = record[size / 8 - 1] = i++;
+		queue_commit(queue, size);
+	}
+	return NULL;
+}
+
+static void queue_passes_every_record_in_order(void **state)
+{
+	struct queue *queue;
+	pthread_t thread;
+
+	assert_int_equal(queue_new(4096, 16384, &queue), 0);
+	assert_int_equal(pthread_create(&thread, NULL, produce_in_a_queue, queue), 0);
+	for (uint64_t i = 0; i < 200000;) {
+		size_t size;
+		uint64_t *record = queue_peek(queue, &size);
+
+		if (!record)
+			continue;
+		assert_int_equal(size, i % 1000 == 999 ? 6000 : (i % 100 + 1) * 8);
+		assert_int_equal(record[0], i);
+		assert_int_equal(record[size / 8 - 1], i++);
+		queue_pop(queue);
+	}
+	pthread_join(thread, NULL);
+	queue_free(queue);
+}
+
+static void queue_uses_the_large_ring_last(void **state)
+{
+	struct queue *queue;
+	size_t size;
+	int n = 0;
+
+	assert_int_equal(queue_new(4096, 16384, &queue), 0);
+	/* 8 bytes each for the place and the ring's header. */
+	for (; n < 4; n++) {
+		assert_non_null(queue_reserve(queue, 1008));
+		queue_commit(queue, 1008);
+	}
+	assert_int_equal(queue_room(queue), 16384);
+	for (; queue_reserve(queue, 1008); n++)
+		queue_commit(queue, 1008);
+	assert_int_equal(n, 20);
+	assert_int_equal(queue_room(queue), 0);
+	for (; queue_peek(queue, &size); n--)
+		queue_pop(queue);
+	assert_int_equal(n, 0);
+	assert_int_equal(queue_room(queue), 16384);
+	queue_free(queue);
+}
+
+static void reads_fields(void **state)
+{
+	uint64_t fields[4] = {};
+
+	assert_int_equal(parse_fields("12 -3  45\n", fields, 4), 3);
+	assert_int_equal(fields[0], 12);
+	assert_int_equal((int64_t)fields[1], -3);
+	assert_int_equal(fields[2], 45);
+	assert_int_equal(parse_fields("1 2 3", fields, 2), 2);
+	assert_int_equal(parse_fields("", fields, 2), 0);
+	assert_int_equal(parse_fields("7 x 8", fields, 3), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +293,9 @@ int main(void)
 		cmocka_unit_test(hist_quantiles_are_close),
 		cmocka_unit_test(ring_passes_every_record_in_order),
 		cmocka_unit_test(ring_refuses_when_full),
+		cmocka_unit_test(queue_passes_every_record_in_order),
+		cmocka_unit_test(queue_uses_the_large_ring_last),
+		cmocka_unit_test(reads_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

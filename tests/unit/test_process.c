@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -331,6 +332,38 @@ static void reads_memory_up_to_the_hole(void **state)
 	process_close(self);
 }
 
+static void the_mark_tells_the_image(void **state)
+{
+	struct process *self = open_self();
+	char text[] = "memory", bytes[sizeof(text)] = "";
+	struct process_mark mark;
+	bool same;
+
+	process_mark_read(self, &mark);
+	assert_int_equal(mark.addr, getauxval(AT_RANDOM));
+	assert_memory_equal(mark.bytes, (const void *)getauxval(AT_RANDOM), sizeof(mark.bytes));
+	assert_int_equal(
+		process_read_stopped(getpid(), &mark, (uintptr_t)text, bytes, sizeof(bytes), &same),
+		sizeof(bytes));
+	assert_true(same);
+	assert_string_equal(bytes, text);
+	/* Another image: other bytes there, or nothing at all. What was asked for is read. */
+	mark.bytes[15] ^= 1;
+	for (int i = 0; i < 3; i++) {
+		memset(bytes, 0, sizeof(bytes));
+		assert_int_equal(process_read_stopped(getpid(), &mark, (uintptr_t)text, bytes,
+						      sizeof(bytes), &same),
+				 sizeof(bytes));
+		assert_false(same);
+		assert_string_equal(bytes, text);
+		mark.addr = i == 0 ? 4096 : 0;
+	}
+	mark.addr = getauxval(AT_RANDOM);
+	assert_int_equal(process_read_stopped(getpid(), &mark, 4096, bytes, 8, &same), 0);
+	assert_int_equal(process_auxv(self, AT_SYSINFO_EHDR), getauxval(AT_SYSINFO_EHDR));
+	process_close(self);
+}
+
 static void parses_what_a_thread_waits_in(void **state)
 {
 	struct process_syscall call = {.nr = 99};
@@ -493,6 +526,7 @@ int main(void)
 		cmocka_unit_test(parses_maps),
 		cmocka_unit_test(tells_deleted_from_a_name_like_it),
 		cmocka_unit_test(reads_memory_up_to_the_hole),
+		cmocka_unit_test(the_mark_tells_the_image),
 		cmocka_unit_test(parses_what_a_thread_waits_in),
 		cmocka_unit_test(tells_what_a_thread_waits_in),
 		cmocka_unit_test(cpu_time_moves),
