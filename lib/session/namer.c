@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "session/namer.h"
-
+/* The thread and its queue; namer.h tells who owns what. */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,10 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/map64.h"
-#include "base/ring.h"
-#include "base/vec.h"
-#include "symbol/symbol.h"
+#include "session/namer_priv.h"
 
 #define RING_SIZE (64UL << 10)
 /* How long the thread sleeps when nothing is asked. */
@@ -26,198 +20,12 @@
 /* A weight of 110 against 1024: kernel/sched/core.c sched_prio_to_weight. */
 #define NAMER_NICE 10
 #define MAX_BATCH 4096
-/* Strings known by their place: then the table begins anew. */
-#define MAX_TEXTS (1u << 18)
-
-struct namer_clone {
-	struct module *module;
-	uint32_t tag;
-};
-
-struct namer_image {
-	struct process *process; /* owned */
-	VEC(struct namer_clone) clones;
-};
-
-struct message {
-	struct module *module;     /* asked of; NULL: the image ends */
-	struct namer_image *image; /* that ends, taken */
-	uint64_t pc;
-	uint32_t location;
-	bool keep;
-};
-
-struct namer_problem {
-	uint32_t tag;
-	char *text; /* owned */
-};
-
-struct namer {
-	struct ring *ring;
-	int wake_fd;
-	pthread_t thread;
-	bool running;
-	_Atomic bool stop;
-	_Atomic pid_t tid;
-
-	/* The thread's own, until namer_finish(). */
-	struct symbolizer *symbolizer;
-	struct profile *names;
-	VEC(uint32_t) locations;   /* in names, by location - 1 */
-	VEC(struct message) batch; /* taken from the ring, in order of their addresses */
-	size_t done;               /* of the batch */
-	struct map64 texts;        /* where a string lies → its id in names */
-	VEC(struct namer_image *) kept;
-	VEC(struct namer_problem) problems;
-	uint64_t cpu_ns;
-	int result;
-};
 
 DEFINE_CLEANUP(struct namer *, namer_free)
-DEFINE_CLEANUP(struct namer_image *, namer_image_free)
-
-int namer_image_new(const struct process *process, struct namer_image **ret_image)
-{
-	_cleanup_(namer_image_free_cleanup) struct namer_image *image = calloc(1, sizeof(*image));
-	int r;
-
-	if (!image)
-		return err_trace(-ENOMEM);
-	r = process_clone(process, &image->process);
-	if (r < 0)
-		return err_trace(r);
-	*ret_image = take_ptr(image);
-	return 0;
-}
-
-struct namer_image *namer_image_free(struct namer_image *image)
-{
-	if (!image)
-		return NULL;
-	for (size_t i = 0; i < image->clones.n; i++)
-		module_free(image->clones.items[i].module);
-	vec_deinit(&image->clones);
-	process_close(image->process);
-	free(image);
-	return NULL;
-}
-
-int namer_image_add(struct namer_image *image, struct module *module, uint32_t tag,
-		    struct module **ret_module)
-{
-	struct namer_clone *slot = vec_push(&image->clones);
-	int r = slot ? module_clone(module, image->process, &slot->module) : -ENOMEM;
-
-	if (r < 0) {
-		if (slot)
-			image->clones.n--;
-		return err_trace(r);
-	}
-	slot->tag = tag;
-	*ret_module = slot->module;
-	return 0;
-}
-
-static int add_text(struct namer *n, const char *text, uint32_t *ret_id)
-{
-	uint64_t *known;
-	int r;
-
-	*ret_id = 0;
-	if (!text)
-		return 0;
-	if (n->texts.n >= MAX_TEXTS)
-		map64_clear(&n->texts);
-	r = map64_put(&n->texts, (uintptr_t)text, &known);
-	if (r < 0)
-		return err_trace(r);
-	if (!*known) {
-		uint32_t id = 0;
-
-		r = profile_string(n->names, text, &id);
-		if (r < 0)
-			return r;
-		*known = id;
-	}
-	*ret_id = (uint32_t)*known;
-	return 0;
-}
-
-static int add_lines(struct namer *n, uint32_t location, const struct symbol_lines *lines)
-{
-	struct profile_line out[SYMBOL_MAX_INLINED];
-	uint32_t id;
-	int r = 0;
-
-	for (uint32_t i = 0; i < lines->n_lines && r >= 0; i++) {
-		const struct symbol_line *line = &lines->lines[i];
-		struct profile_function function = {.start_line = line->start_line};
-
-		/* pprof demangles and shortens a name that equals the system name. */
-		r = add_text(n, line->system_name, &function.system_name);
-		function.name = function.system_name;
-		if (r >= 0)
-			r = add_text(n, line->file, &function.file);
-		if (r >= 0)
-			r = profile_function_intern(n->names, &function, &out[i].function);
-		out[i].line = line->line;
-		out[i].column = line->column;
-	}
-	if (r < 0 || !lines->n_lines)
-		return r;
-	r = profile_location_add(n->names, 0, location, out, lines->n_lines, &id);
-	while (r >= 0 && n->locations.n < location) {
-		if (!vec_push(&n->locations))
-			r = -ENOMEM;
-	}
-	if (r >= 0)
-		n->locations.items[location - 1] = id;
-	return err_trace(r);
-}
-
-static int note_problems(struct namer *n, const struct namer_image *image)
-{
-	for (size_t i = 0; i < image->clones.n; i++) {
-		const char *text = module_problem(image->clones.items[i].module);
-		struct namer_problem *problem = text ? vec_push(&n->problems) : NULL;
-
-		if (!text)
-			continue;
-		if (!problem)
-			return err_trace(-ENOMEM);
-		problem->tag = image->clones.items[i].tag;
-		problem->text = strdup(text);
-	}
-	return 0;
-}
-
-static int end_image(struct namer *n, const struct message *message)
-{
-	_cleanup_(namer_image_free_cleanup) struct namer_image *image = message->image;
-	struct namer_image **slot;
-	int r;
-
-	if (message->keep) {
-		/* Many are kept: not with descriptors of processes that have ended. */
-		if (process_has_ended(image->process))
-			process_leave(image->process);
-		slot = vec_push(&n->kept);
-		if (!slot)
-			return err_trace(-ENOMEM);
-		*slot = take_ptr(image);
-		return 0;
-	}
-	r = note_problems(n, image);
-	for (size_t i = 0; i < image->clones.n; i++)
-		symbolizer_forget(n->symbolizer, image->clones.items[i].module);
-	/* Other strings may come to lie where those of these modules were. */
-	map64_clear(&n->texts);
-	return r;
-}
 
 static int by_address(const void *left, const void *right)
 {
-	const struct message *a = left, *b = right;
+	const struct namer_message *a = left, *b = right;
 
 	if (a->module != b->module)
 		return (uintptr_t)a->module < (uintptr_t)b->module ? -1 : 1;
@@ -225,20 +33,20 @@ static int by_address(const void *left, const void *right)
 }
 
 /* Takes what is asked, up to the end of an image, which must wait for it. Returns whether there is
- * anything more in the ring. */
+ * anything to name. */
 static bool take_batch(struct namer *n)
 {
-	const struct message *message;
+	const struct namer_message *message;
 	size_t size;
 
 	n->done = n->batch.n = 0;
 	while (n->result >= 0 && n->batch.n < MAX_BATCH && (message = ring_peek(n->ring, &size))) {
-		struct message *slot;
+		struct namer_message *slot;
 
 		if (!message->module) {
 			if (n->batch.n)
 				break;
-			n->result = end_image(n, message);
+			n->result = namer_drop_image(n, message->image, message->keep);
 			ring_pop(n->ring);
 			continue;
 		}
@@ -258,13 +66,13 @@ static bool take_batch(struct namer *n)
 
 static void name_next(struct namer *n)
 {
-	const struct message *message = &n->batch.items[n->done++];
+	const struct namer_message *message = &n->batch.items[n->done++];
 	struct symbol_lines lines;
 	int r;
 
 	r = symbolizer_lookup(n->symbolizer, message->module, message->pc, &lines);
 	if (r >= 0)
-		r = add_lines(n, message->location, &lines);
+		r = namer_add_lines(n, message->location, &lines);
 	if (r < 0)
 		n->result = r;
 }
@@ -321,7 +129,7 @@ struct namer *namer_free(struct namer *n)
 		return NULL;
 	namer_finish(n);
 	if (n->ring) {
-		const struct message *message;
+		const struct namer_message *message;
 
 		while ((message = ring_peek(n->ring, &size))) {
 			namer_image_free(message->image);
@@ -346,9 +154,9 @@ struct namer *namer_free(struct namer *n)
 	return NULL;
 }
 
-static bool put(struct namer *n, const struct message *message)
+static bool put(struct namer *n, const struct namer_message *message)
 {
-	struct message *slot = ring_reserve(n->ring, sizeof(*slot));
+	struct namer_message *slot = ring_reserve(n->ring, sizeof(*slot));
 
 	if (!slot)
 		return false;
@@ -359,12 +167,12 @@ static bool put(struct namer *n, const struct message *message)
 
 bool namer_ask(struct namer *n, uint32_t location, struct module *module, uint64_t pc)
 {
-	return put(n, &(struct message){.module = module, .location = location, .pc = pc});
+	return put(n, &(struct namer_message){.module = module, .location = location, .pc = pc});
 }
 
 bool namer_end_image(struct namer *n, struct namer_image *take_image, bool keep)
 {
-	return put(n, &(struct message){.image = take_image, .keep = keep});
+	return put(n, &(struct namer_message){.image = take_image, .keep = keep});
 }
 
 void namer_finish(struct namer *n)
@@ -391,36 +199,7 @@ int namer_rest(struct namer *n)
 	return err_trace(n->result);
 }
 
-const struct profile *namer_names(const struct namer *n)
-{
-	return n->names;
-}
-
-uint32_t namer_location(const struct namer *n, uint32_t location)
-{
-	return location - 1 < n->locations.n ? n->locations.items[location - 1] : 0;
-}
-
 uint64_t namer_cpu_ns(const struct namer *n)
 {
 	return n->cpu_ns;
-}
-
-void namer_problems(const struct namer *n,
-		    void (*fn)(void *user, uint32_t tag, const char *problem), void *user)
-{
-	for (size_t i = 0; i < n->problems.n; i++) {
-		if (n->problems.items[i].text)
-			fn(user, n->problems.items[i].tag, n->problems.items[i].text);
-	}
-	for (size_t i = 0; i < n->kept.n; i++) {
-		const struct namer_image *image = n->kept.items[i];
-
-		for (size_t k = 0; k < image->clones.n; k++) {
-			const char *problem = module_problem(image->clones.items[k].module);
-
-			if (problem)
-				fn(user, image->clones.items[k].tag, problem);
-		}
-	}
 }

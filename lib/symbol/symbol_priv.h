@@ -7,6 +7,7 @@
  *	symbol_inline.c    the calls inlined into one function
  *	symbol_die.c       what one entry of DWARF says: name, file, line
  *	symbol_entry.c     walking the entries (DIEs) of a unit
+ *	symbol_abbrev.c    what those consist of
  *	symbol_code.c      which addresses an entry covers
  *	symbol_table.c     the head of a line table: files
  *	symbol_line.c      its rows
@@ -85,6 +86,9 @@ struct symbol_dies {
 /** Reads the abbreviations of a unit. Returns 0 or -ENOMEM. */
 int symbol_dies_init(struct symbol_dies *dies, Dwarf_Die *unit);
 void symbol_dies_deinit(struct symbol_dies *dies);
+
+/** Bytes of a form that always takes the same; -1 for others. */
+int symbol_form_size(const struct symbol_dies *dies, uint64_t form);
 
 /* One entry as far as walking needs it. */
 struct symbol_entry {
