@@ -65,11 +65,12 @@ struct candidates {
 
 static void fill_from(struct sampler *s, struct sampler_target *target, struct candidates *found)
 {
-	size_t n = target->threads.items.n, start = n ? sampler_random(s) % n : 0;
+	const struct sampler_threads *threads = &target->threads;
+	size_t n = threads->busy.n, start = n ? sampler_random(s) % n : 0;
 
 	for (size_t i = 0; i < n && found->seen < MAX_CANDIDATES; i++) {
-		size_t index = (start + i) % n;
-		struct sampler_thread *thread = &target->threads.items.items[index];
+		size_t index = threads->busy.items[(start + i) % n];
+		struct sampler_thread *thread = &threads->items.items[index];
 		int cpu;
 
 		if (!thread->moved_at || thread->moved_at < found->since)

@@ -18,7 +18,7 @@ struct sampler_wait {
 	bool known;  /* it is blocked, and its stack was read */
 	bool partly; /* its stack is larger than what was copied */
 	uint32_t state;
-	uint32_t ticks;          /* since the stack was read, not charged yet */
+	uint64_t tick;           /* stats.ticks when the stack was read, or charged last */
 	uint64_t run_ns, slices; /* when it was read */
 	uint64_t charged_at;     /* elapsed time is charged, or owed, up to here */
 	struct sampler_owed owed[SNAPSHOT_RUNNABLE + 1]; /* by state: running, runnable */
@@ -41,6 +41,7 @@ struct sampler_thread {
 	uint64_t arrived_at; /* when slices last moved */
 	uint64_t stops;      /* times it was stopped */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
+	bool is_busy, is_unsettled;   /* on the lists of struct sampler_threads */
 	bool present;                 /* found by the directory scan under way */
 	bool forked;                  /* no execve since its fork, at the last look at its state */
 	struct sampler_wait wait;     /* SAMPLER_WALL only */
@@ -49,11 +50,14 @@ struct sampler_thread {
 /* Tables sorted by tid, as the kernel lists them. */
 struct sampler_threads {
 	VEC(struct sampler_thread) items;
+	VEC(uint32_t) busy;      /* their places: who has run lately … */
+	VEC(uint32_t) unsettled; /* … and whose stack is not known to be the same as before */
 	uint64_t known_ns; /* sum of run_ns over living threads, and of dead ones when last seen */
 	uint64_t settled_ns; /* CPU time no living thread accounts for */
 	size_t cursor;       /* where the next slice of idle threads begins */
 	size_t looked;       /* idle threads looked at since a gap showed */
-	nlink_t links;       /* of /proc/PID/task at the last scan: 2 + threads */
+	nlink_t links;       /* of /proc/PID/task at the last scan: 2 + threads … */
+	uint64_t links_at;   /* … and when it was read last */
 	uint64_t scanned_at, scan_cost_ns;
 	uint64_t changed_at;                   /* when a thread was found to have come or gone */
 	uint64_t clock_read_at, clock_cost_ns; /* of the process clock */
@@ -185,12 +189,14 @@ void sampler_forget_signal(struct sampler *s);
  */
 void sampler_children_find(struct sampler *s, uint64_t now, bool first);
 
-/* --- sampler_threads.c --- */
+/* --- sampler_scan.c --- */
 
 /** Reads the thread list anew if it may have changed. first: threads found have a past before the
  * recording. Returns 0, -ESRCH, -ENOMEM. */
 int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, uint64_t now,
 			    bool first);
+
+/* --- sampler_threads.c --- */
 
 /** Looks at the threads that may have run, and notes who did. Returns 0 or -ESRCH. */
 int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint64_t now);
@@ -200,7 +206,14 @@ int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint6
 bool sampler_threads_are_calm(const struct sampler_target *target, uint64_t now);
 
 /** Has it used CPU time that no thread known accounts for? */
-bool sampler_threads_have_gap(const struct sampler_target *target);
+bool sampler_threads_have_gap(const struct sampler *s, const struct sampler_target *target);
+
+/** Makes the lists of busy and unsettled threads anew, when their places have changed, with room
+ * for all. Returns 0 or -ENOMEM. */
+int sampler_threads_list(struct sampler_threads *threads);
+
+/** A thread has run: puts it on both lists. */
+void sampler_threads_note_moved(struct sampler_threads *threads, struct sampler_thread *thread);
 
 /** Looks at every thread, for the end. */
 void sampler_threads_look_all(struct sampler *s, struct sampler_target *target, uint64_t now);
@@ -236,6 +249,10 @@ char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 void sampler_thread_rest(struct sampler *s, struct sampler_thread *thread, bool cut_short);
 
 void sampler_thread_close(struct sampler *s, struct sampler_thread *thread);
+
+/** Closes the files that an idle thread need not have open. */
+void sampler_thread_rests(struct sampler *s, const struct sampler_threads *threads,
+			  struct sampler_thread *thread);
 
 /** Notes in the statistics how often it was stopped. */
 void sampler_thread_count_stops(struct sampler *s, const struct sampler_target *target,

@@ -153,7 +153,7 @@ static bool has_left(const struct sampler *s, struct sampler_target *target, uin
 		return true;
 	if (s->options.type == SAMPLER_CPU && target->mark.addr && !target->borrows &&
 	    target->probed_at + PROBE_EVERY > now && sampler_threads_are_calm(target, now) &&
-	    !sampler_threads_have_gap(target))
+	    !sampler_threads_have_gap(s, target))
 		return false;
 	target->probed_at = now;
 	return sampler_image_is_gone(target);

@@ -5,61 +5,30 @@
  * The process CPU clock is one cheap call and tells whether the threads known to be busy explain
  * the progress; only when they do not are the others looked at, a slice at a time. Both the clock
  * and schedstat are sums of se.sum_exec_runtime (kernel/sched/cputime.c, fs/proc/base.c, Linux
- * 6.18), which a running thread brings up to date at each scheduler tick.
+ * 6.18), which a running thread brings up to date at each scheduler tick. The clock is read first:
+ * what it is ahead by is another thread's.
+ *
+ * Nothing here that is done at every tick goes through the whole table: ten thousand threads are
+ * megabytes.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "source/sampler_priv.h"
 
-/* CPU time that nobody known accounts for, before the idle threads are looked at. */
+/* CPU time that nobody known accounts for, before the idle threads are looked at. For wall time
+ * it is who woke up at all that matters. */
 #define GAP_LIMIT (100 * NSEC_PER_USEC)
-/* How many idle threads are looked at in one tick: to explain a gap; always, for wall time. */
-#define SLICE 256
-#define WALL_SLICE 64
-/* The thread list is read again after this time at the latest. */
-#define SCAN_EVERY (100 * NSEC_PER_MSEC)
-/* … and not more often than this, for processes that make threads all the time. */
-#define SCAN_GAP (2 * NSEC_PER_MSEC)
-/* How long a process that has made threads is expected to go on with it. */
-#define CALM_AFTER (500 * NSEC_PER_MSEC)
-/* Both the list and the process clock cost the kernel a walk over all threads, 10 and 1 ms for
- * 10,000 of them. Each gets one part of so many of the time … */
-#define COST_SHARE 100
-/* … but is no rarer than that, however long the walk took on a busy machine. */
-#define MAX_SCAN_EVERY NSEC_PER_SEC
+#define GAP_LIMIT_WALL (2 * NSEC_PER_USEC)
+/* Looking at them gets one part of so many of the time; so many at once at least. */
+#define IDLE_SHARE 50
+#define IDLE_SHARE_WALL 25
+#define LOOKS_AT_ONCE 16
+/* The process clock costs the kernel a walk over all threads, 1 ms for 10,000 of them. It gets one
+ * part of so many of the time, but is no rarer than that, however long the walk took on a busy
+ * machine. */
+#define COST_SHARE 400
 #define MAX_CLOCK_EVERY (NSEC_PER_SEC / 5)
-
-/* A slot is used again, or those of a program that makes threads all the time would never end. What
- * the new thread puts into the queue lies behind all that the old one put there. */
-static uint32_t take_slot(struct sampler *s)
-{
-	return s->free_slots.n ? s->free_slots.items[--s->free_slots.n] : s->next_slot++;
-}
-
-static void forget_thread(struct sampler *s, struct sampler_thread *thread)
-{
-	uint32_t *slot = vec_push(&s->free_slots);
-
-	/* Out of memory: one slot less. */
-	if (slot)
-		*slot = thread->slot;
-	sampler_thread_close(s, thread);
-}
-
-void sampler_threads_deinit(struct sampler *s, struct sampler_target *target)
-{
-	for (size_t i = 0; i < target->threads.items.n; i++) {
-		sampler_thread_count_stops(s, target, &target->threads.items.items[i]);
-		forget_thread(s, &target->threads.items.items[i]);
-	}
-	vec_deinit(&target->threads.items);
-}
 
 struct sampler_thread *sampler_threads_find(struct sampler_target *target, pid_t tid)
 {
@@ -79,178 +48,31 @@ struct sampler_thread *sampler_threads_find(struct sampler_target *target, pid_t
 	return NULL;
 }
 
-static int add_thread(struct sampler *s, struct sampler_target *target, pid_t tid, uint64_t now,
-		      bool first)
+bool sampler_threads_have_gap(const struct sampler *s, const struct sampler_target *target)
 {
-	struct sampler_thread *thread = vec_push(&target->threads.items);
+	uint64_t limit = s->options.type == SAMPLER_WALL ? GAP_LIMIT_WALL : GAP_LIMIT;
 
-	if (!thread)
-		return err_trace(-ENOMEM);
-	*thread = (struct sampler_thread){.tid = tid,
-					  .sched_fd = -1,
-					  .stat_fd = -1,
-					  .syscall_fd = -1,
-					  .slot = take_slot(s),
-					  .wait.charged_at = now,
-					  .present = true};
-	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], SAMPLER_TOP_UNKNOWN);
-	sampler_thread_look(s, target, thread, now);
-	if (first) {
-		thread->charged_ns = thread->run_ns;
-		thread->moved_at = 0;
-	}
-	s->stats.threads_seen++;
-	target->threads.changed_at = now;
-	target->maps_stale = true; /* a new stack */
-	return 0;
-}
-
-static bool wanted(const struct sampler *s, pid_t tid)
-{
-	for (unsigned i = 0; i < s->options.n_tids; i++) {
-		if (s->options.tids[i] == tid)
-			return true;
-	}
-	return s->options.n_tids == 0;
-}
-
-static int by_tid(const void *a, const void *b)
-{
-	const struct sampler_thread *x = a, *y = b;
-
-	return (x->tid > y->tid) - (x->tid < y->tid);
-}
-
-static void count_threads(struct sampler *s)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < s->targets.n; i++)
-		n += (uint32_t)s->targets.items[i]->threads.items.n;
-	s->stats.threads_max = MAX(s->stats.threads_max, n);
-	atomic_store(&s->shared->threads, n);
-}
-
-/* Threads that are gone leave the table. */
-static void drop_ended(struct sampler *s, struct sampler_target *target, uint64_t now)
-{
-	struct sampler_threads *threads = &target->threads;
-	size_t kept = 0;
-
-	for (size_t i = 0; i < threads->items.n; i++) {
-		struct sampler_thread *thread = &threads->items.items[i];
-
-		if (thread->present) {
-			threads->items.items[kept++] = *thread;
-			continue;
-		}
-		if (s->options.type == SAMPLER_WALL)
-			sampler_wall_settle(s, target, thread, now);
-		sampler_thread_count_stops(s, target, thread);
-		forget_thread(s, thread);
-		threads->changed_at = now;
-	}
-	threads->items.n = kept;
-}
-
-static int scan(struct sampler *s, struct sampler_target *target, uint64_t now, bool first)
-{
-	_cleanup_(process_tasks_deinit) struct process_tasks tasks = {};
-	struct sampler_threads *threads = &target->threads;
-	size_t known = threads->items.n;
-	int r = process_tasks_read(target->process, &tasks);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < known; i++)
-		threads->items.items[i].present = false;
-	for (size_t i = 0; i < tasks.tids.n; i++) {
-		struct sampler_thread *thread;
-
-		if (!wanted(s, tasks.tids.items[i]))
-			continue;
-		thread = sampler_threads_find(target, tasks.tids.items[i]);
-		if (thread)
-			thread->present = true;
-	}
-	drop_ended(s, target, now);
-	known = threads->items.n;
-	for (size_t i = 0; i < tasks.tids.n; i++) {
-		struct sampler_thread key = {.tid = tasks.tids.items[i]};
-
-		if (!wanted(s, key.tid) ||
-		    (known && bsearch(&key, threads->items.items, known, sizeof(key), by_tid)))
-			continue;
-		r = add_thread(s, target, key.tid, now, first);
-		if (r < 0)
-			return r;
-	}
-	qsort(threads->items.items, threads->items.n, sizeof(*threads->items.items), by_tid);
-	if (first) {
-		/* From here on known_ns is what was used since. */
-		threads->known_ns = 0;
-		threads->settled_ns = target->cpu_ns - target->cpu_start_ns;
-	}
-	threads->scanned_at = now;
-	count_threads(s);
-	return 0;
-}
-
-bool sampler_threads_are_calm(const struct sampler_target *target, uint64_t now)
-{
-	return target->threads.changed_at + CALM_AFTER < now;
-}
-
-bool sampler_threads_have_gap(const struct sampler_target *target)
-{
 	return target->cpu_ns - target->cpu_start_ns >
-	       target->threads.known_ns + target->threads.settled_ns + GAP_LIMIT;
+	       target->threads.known_ns + target->threads.settled_ns + limit;
 }
 
-int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, uint64_t now,
-			    bool first)
-{
-	struct sampler_threads *threads = &target->threads;
-	uint64_t every, start;
-	struct stat st;
-	int r;
-
-	if (!first && threads->scanned_at + SCAN_GAP > now)
-		return 0;
-	/* A new thread is nobody's business before it uses CPU time. */
-	if (!first && s->options.type == SAMPLER_CPU && threads->scanned_at + SCAN_EVERY > now &&
-	    sampler_threads_are_calm(target, now) && !sampler_threads_have_gap(target))
-		return 0;
-	/* The directory's link count is 2 + threads (fs/proc/base.c proc_task_getattr). A death
-	 * and a birth in between keep it, and show as CPU time without an owner. */
-	if (fstat(target->task_fd, &st) < 0)
-		return err_errno();
-	every = MIN(threads->scan_cost_ns * COST_SHARE, MAX_SCAN_EVERY);
-	if (!first && st.st_nlink == threads->links &&
-	    threads->scanned_at + MAX(every, SCAN_EVERY) > now && !sampler_threads_have_gap(target))
-		return 0;
-	threads->links = st.st_nlink;
-	start = clock_now_ns();
-	r = scan(s, target, now, first);
-	threads->scan_cost_ns = clock_now_ns() - start;
-	return r;
-}
-
-static void look_at_idle(struct sampler *s, struct sampler_target *target, size_t slice,
+static void look_at_idle(struct sampler *s, struct sampler_target *target, uint64_t until,
 			 uint64_t now)
 {
 	struct sampler_threads *threads = &target->threads;
-	size_t n = MIN(slice, threads->items.n);
+	size_t n = 0;
 	int64_t gap;
 
-	for (size_t i = 0; i < n; i++) {
+	while (n < threads->items.n) {
 		struct sampler_thread *thread;
 
 		if (threads->cursor >= threads->items.n)
 			threads->cursor = 0;
 		thread = &threads->items.items[threads->cursor++];
-		if (!sampler_thread_is_busy(thread, now))
+		if (!thread->is_busy)
 			sampler_thread_look(s, target, thread, now);
+		if (++n % LOOKS_AT_ONCE == 0 && clock_now_ns() > until)
+			break;
 	}
 	/* All have been looked at: what is left belongs to threads that are gone. */
 	threads->looked += n;
@@ -278,26 +100,68 @@ static int read_clock(struct sampler_target *target)
 	return r;
 }
 
+static void unlist_idle(struct sampler *s, struct sampler_threads *threads, uint64_t now)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < threads->busy.n; i++) {
+		struct sampler_thread *thread = &threads->items.items[threads->busy.items[i]];
+
+		thread->is_busy = sampler_thread_is_busy(thread, now);
+		if (thread->is_busy)
+			threads->busy.items[kept++] = threads->busy.items[i];
+		else
+			sampler_thread_rests(s, threads, thread);
+	}
+	threads->busy.n = kept;
+}
+
+int sampler_threads_list(struct sampler_threads *threads)
+{
+	int r = vec_reserve(&threads->busy, threads->items.n);
+
+	if (r >= 0)
+		r = vec_reserve(&threads->unsettled, threads->items.n);
+	if (r < 0)
+		return err_trace(r);
+	threads->busy.n = threads->unsettled.n = 0;
+	for (size_t i = 0; i < threads->items.n; i++) {
+		const struct sampler_thread *thread = &threads->items.items[i];
+
+		if (thread->is_busy)
+			*vec_push(&threads->busy) = (uint32_t)i;
+		if (thread->is_unsettled)
+			*vec_push(&threads->unsettled) = (uint32_t)i;
+	}
+	return 0;
+}
+
+void sampler_threads_note_moved(struct sampler_threads *threads, struct sampler_thread *thread)
+{
+	uint32_t index = (uint32_t)(thread - threads->items.items);
+
+	/* There is room for all; a scan makes the lists anew behind it. */
+	if (!thread->is_busy && threads->busy.n < threads->busy.cap)
+		*vec_push(&threads->busy) = index;
+	if (!thread->is_unsettled && threads->unsettled.n < threads->unsettled.cap)
+		*vec_push(&threads->unsettled) = index;
+	thread->is_busy = thread->is_unsettled = true;
+}
+
 int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
 	struct sampler_threads *threads = &target->threads;
-	bool wall = s->options.type == SAMPLER_WALL;
+	uint64_t share = s->options.type == SAMPLER_WALL ? IDLE_SHARE_WALL : IDLE_SHARE;
 	int r = read_clock(target);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < threads->items.n; i++) {
-		struct sampler_thread *thread = &threads->items.items[i];
-
-		if (sampler_thread_is_busy(thread, now))
-			sampler_thread_look(s, target, thread, now);
-		else
-			sampler_thread_close(s, thread);
-	}
-	if (s->options.n_tids || sampler_threads_have_gap(target))
-		look_at_idle(s, target, SLICE, now);
-	else if (wall)
-		look_at_idle(s, target, WALL_SLICE, now);
+	unlist_idle(s, threads, now);
+	/* It grows by those that are found to be busy. */
+	for (size_t i = 0, n = threads->busy.n; i < n; i++)
+		sampler_thread_look(s, target, &threads->items.items[threads->busy.items[i]], now);
+	if (s->options.n_tids || sampler_threads_have_gap(s, target))
+		look_at_idle(s, target, now + (now - s->last_tick_at) / share, now);
 	else
 		threads->looked = 0;
 	return 0;
@@ -313,11 +177,4 @@ void sampler_threads_settle_wall(struct sampler *s, struct sampler_target *targe
 {
 	for (size_t i = 0; i < target->threads.items.n; i++)
 		sampler_wall_settle(s, target, &target->threads.items.items[i], now);
-}
-
-void sampler_threads_exec(struct sampler *s, struct sampler_target *target, uint64_t now)
-{
-	sampler_threads_deinit(s, target);
-	if (scan(s, target, now, true) < 0)
-		log_line(LOG_DEBUG, "no thread list behind an execve");
 }

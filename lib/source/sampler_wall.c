@@ -4,9 +4,10 @@
  *
  * A thread that was blocked at the last look and whose schedstat has not moved since was not on a
  * CPU in between: it is in the same wait, its stack is the same, and nothing of it is read again;
- * the ticks are counted and charged when it moves. A thread that is newly blocked is read as a
- * seqlock is: schedstat, /proc/…/syscall (for pc and sp), stack, schedstat. If the last is like the
- * first, what lies between belongs together.
+ * it leaves the list of those that are gone through at each tick, and all its ticks are charged
+ * when it moves. A thread that is newly blocked is read as a seqlock is: schedstat, /proc/…/syscall
+ * (for pc and sp), stack, schedstat. If the last is like the first, what lies between belongs
+ * together.
  *
  * A runnable thread has its stack read only when it is stopped, which is not at every tick. What it
  * is owed meanwhile is charged to its next stop, or else running would count for less than waiting.
@@ -48,19 +49,18 @@ static bool put_again(struct sampler *s, struct sampler_target *target,
 	return true;
 }
 
-/* The wait is over: it lasted at least until the tick before. */
+/* The wait is over: it lasted at least until then, for all ticks up to that one. */
 static void end_wait(struct sampler *s, struct sampler_target *target,
-		     struct sampler_thread *thread, uint64_t until)
+		     struct sampler_thread *thread, uint64_t until, uint64_t tick)
 {
 	struct sampler_wait *wait = &thread->wait;
 
 	if (until > wait->charged_at) {
-		if (!put_again(s, target, thread, wait->state, wait->ticks,
+		if (!put_again(s, target, thread, wait->state, (uint32_t)(tick - wait->tick),
 			       until - wait->charged_at))
 			wait->unplaced_ns += until - wait->charged_at;
 		wait->charged_at = until;
 	}
-	wait->ticks = 0;
 	wait->known = false;
 }
 
@@ -125,6 +125,7 @@ static bool read_blocked(struct sampler *s, struct sampler_target *target,
 		snapshot->count = 1;
 		snapshot->wall_ns = now - wait->charged_at;
 		wait->charged_at = now;
+		wait->tick = s->stats.ticks;
 		sampler_put(s, snapshot);
 		return true;
 	}
@@ -171,36 +172,51 @@ static enum snapshot_state state_of(const struct sampler *s, char letter)
 	}
 }
 
+/* False when the thread need not be looked at before it moves. */
+static bool look_at(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
+		    uint64_t now, unsigned *reads)
+{
+	enum snapshot_state state;
+	char letter;
+	int cpu;
+
+	if (thread->wait.known && !has_moved(thread) && !was_cut(s, thread))
+		/* The consumer has not said yet whether it needs more of the stack. */
+		return thread->wait.partly;
+	if (thread->wait.known)
+		end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.charged_at),
+			 s->stats.ticks - 1);
+	/* What is not read now is read later, and charged then. */
+	if (*reads == MAX_READS || !sampler_has_room(s, SNAPSHOT_MAX_STACK))
+		return true;
+	letter = sampler_thread_state(s, target, thread, &cpu);
+	if (letter == 0 || letter == 'Z' || letter == 'X')
+		return true;
+	state = state_of(s, letter);
+	if (state != SNAPSHOT_RUNNABLE) {
+		++*reads;
+		if (read_blocked(s, target, thread, state, now))
+			return true;
+	}
+	sampler_wall_owe(thread, now);
+	return true;
+}
+
 void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
+	struct sampler_threads *threads = &target->threads;
+	size_t kept = 0, n = threads->unsettled.n;
 	unsigned reads = 0;
 
-	for (size_t i = 0; i < target->threads.items.n; i++) {
-		struct sampler_thread *thread = &target->threads.items.items[i];
-		enum snapshot_state state;
-		char letter;
-		int cpu;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t index = threads->unsettled.items[i];
+		struct sampler_thread *thread = &threads->items.items[index];
 
-		if (thread->wait.known && !has_moved(thread) && !was_cut(s, thread)) {
-			thread->wait.ticks++;
-			continue;
-		}
-		if (thread->wait.known)
-			end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.charged_at));
-		/* What is not read now is read later, and charged then. */
-		if (reads == MAX_READS || !sampler_has_room(s, SNAPSHOT_MAX_STACK))
-			continue;
-		letter = sampler_thread_state(s, target, thread, &cpu);
-		if (letter == 0 || letter == 'Z' || letter == 'X')
-			continue;
-		state = state_of(s, letter);
-		if (state != SNAPSHOT_RUNNABLE) {
-			reads++;
-			if (read_blocked(s, target, thread, state, now))
-				continue;
-		}
-		sampler_wall_owe(thread, now);
+		thread->is_unsettled = look_at(s, target, thread, now, &reads);
+		if (thread->is_unsettled)
+			threads->unsettled.items[kept++] = index;
 	}
+	threads->unsettled.n = kept;
 }
 
 bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot)
@@ -239,7 +255,7 @@ void sampler_wall_settle(struct sampler *s, struct sampler_target *target,
 	uint64_t rest;
 
 	if (wait->known)
-		end_wait(s, target, thread, now);
+		end_wait(s, target, thread, now, s->stats.ticks);
 	rest = wait->owed[SNAPSHOT_RUNNING].ns + wait->owed[SNAPSHOT_RUNNABLE].ns +
 	       wait->unplaced_ns + now - wait->charged_at;
 	wait->charged_at = now;

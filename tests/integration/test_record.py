@@ -16,7 +16,8 @@ class Chains(Case):
     def check(self, program, kind, chain, depth="100"):
         with Target([victim(program), kind, depth], wait_for="ready") as target:
             profile, said = self.record(target.pid, seconds="300ms")
-        self.assertGreater(profile.total(0), 20, said)
+        # At 200 per second of the time that a busy machine let it have.
+        self.assertGreater(profile.total(0), profile.total(1) / 1e9 * 200 / 2, said)
         self.assertEqual(profile.complete_share(), 1.0, said)
         for sample in profile.samples:
             if not sample.values[0]:
