@@ -109,7 +109,7 @@ static void print_gaps(const struct session_stats *stats)
 static void print_more(const struct session_stats *stats)
 {
 	const struct sampler_stats *s = &stats->sampler;
-	char took[32];
+	char took[32], before[32];
 
 	fprintf(stderr,
 		"stops    %" PRIu64 ": %" PRIu64 " late, %" PRIu64 " blocked meanwhile, %" PRIu64
@@ -141,8 +141,11 @@ static void print_more(const struct session_stats *stats)
 		" rules, %" PRIu64 " slow steps\n",
 		stats->unwind.frames, stats->unwind.fp_frames, stats->unwind.rules,
 		stats->unwind.slow_steps);
-	fprintf(stderr, "symbols  %" PRIu64 " addresses, %" PRIu64 " without a name, in %s\n",
-		stats->locations, stats->unnamed, format_duration(stats->symbolize_ns, took));
+	fprintf(stderr,
+		"symbols  %" PRIu64 " addresses, %" PRIu64
+		" without a name, in %s after %s of CPU time while recording\n",
+		stats->locations, stats->unnamed, format_duration(stats->symbolize_ns, took),
+		format_duration(stats->naming_ns, before));
 }
 
 void summary_print(const struct session_stats *stats, bool verbose)

@@ -3,7 +3,8 @@
  * The ELF files mapped into a process, and the libdw handles on them.
  *
  * A module_map belongs to one image of a process (an execve makes a new one) and to one thread:
- * libdw's handles are not thread-safe. Modules live as long as the map, also after the target
+ * libdw's handles are not thread-safe. Another thread that wants to know about a module, too, gets
+ * a clone of it with handles of its own. Modules live as long as the map, also after the target
  * unmapped them, because samples taken earlier still refer to them.
  *
  * Files are opened in the target's root and only as regular files whose device and inode are those
@@ -55,6 +56,19 @@ uint32_t module_map_count(const struct module_map *map);
 
 /** The mapping of the main executable (the file of /proc/PID/exe), or NULL. */
 const struct module_mapping *module_map_main(const struct module_map *map);
+
+/**
+ * A module of the same mapping and file for another thread. The file is opened here; what is read
+ * of it and its debug file is up to the clone. To be called by the thread that owns the module.
+ *
+ * @param process	a handle for that other thread; borrowed, must outlive the clone
+ * @param ret_clone	to be freed with module_free()
+ * @return 0 or -ENOMEM; a file that cannot be opened is the clone's problem
+ */
+int module_clone(struct module *module, struct process *process, struct module **ret_clone);
+
+/** Frees a clone; other modules go with their map. */
+struct module *module_free(struct module *module);
 
 /** Path as the target sees it ("[vdso]" for the vDSO, "" for anonymous executable memory). */
 const char *module_path(const struct module *module);

@@ -47,6 +47,8 @@ struct module *module_free(struct module *module)
 		elf_end(module->alt_elf);
 	if (module->alt_fd >= 0)
 		close(module->alt_fd);
+	if (module->given_fd >= 0)
+		close(module->given_fd);
 	for (size_t i = 0; i < module->owned_names.n; i++)
 		free(module->owned_names.items[i]);
 	vec_deinit(&module->owned_names);
@@ -199,8 +201,12 @@ bool module_ensure_open(struct module *module)
 	module->opened = true;
 	module->sigbus_since = module_sigbus_count();
 	module->bias = module->start - module->offset;
-	if (module->inode != 0)
+	if (module->given_fd >= 0) {
+		fd = take_fd(&module->given_fd);
+		r = 0;
+	} else if (module->inode != 0) {
 		r = module_open_file(module, &fd);
+	}
 	if (r < 0 && (module->inode != 0 || module->is_vdso))
 		r = module_image_open(module, &fd);
 	if (r < 0) {

@@ -71,7 +71,7 @@ static int add_module(struct module_map *map, const struct process_mapping *m, c
 
 	if (!module)
 		return err_trace(-ENOMEM);
-	module->alt_fd = -1;
+	module->alt_fd = module->given_fd = -1;
 	module->process = map->process;
 	module->path = strdup(path);
 	module->device = m->device;

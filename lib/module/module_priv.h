@@ -30,6 +30,8 @@ struct module {
 	/* The executable mapping it was first seen by. */
 	uint64_t start, end, offset;
 
+	int given_fd; /* owned: the file, opened already; or -1 */
+
 	bool opened;
 	Dwfl *dwfl; /* owned; NULL unless it is an ELF file */
 	Dwfl_Module *dwfl_module;
@@ -64,8 +66,6 @@ struct module {
 	unsigned n_ranges;
 	unsigned sigbus_since; /* module_sigbus_count() before the first file was mapped */
 };
-
-struct module *module_free(struct module *module);
 
 /** Enters the first stage if it is still to come. Returns whether the module is an ELF file. */
 bool module_ensure_open(struct module *module);

@@ -28,6 +28,10 @@ struct process;
 int process_open(pid_t pid, struct process **ret_process);
 struct process *process_close(struct process *process);
 
+/** A second handle on the very same process, for another thread. It is left, as after
+ * process_leave(), where the first one is or no descriptor is to be had. Returns 0 or -ENOMEM. */
+int process_clone(const struct process *process, struct process **ret_process);
+
 /** Closes its descriptors: from here on all that is asked fails with an error. */
 void process_leave(struct process *process);
 

@@ -95,6 +95,26 @@ struct process *process_close(struct process *process)
 	return NULL;
 }
 
+int process_clone(const struct process *process, struct process **ret_process)
+{
+	struct process *clone = calloc(1, sizeof(*clone));
+
+	if (!clone)
+		return err_trace(-ENOMEM);
+	clone->pid = process->pid;
+	clone->start_time = process->start_time;
+	atomic_init(&clone->mm_tid, atomic_load(&process->mm_tid));
+	clone->dirfd = clone->pidfd = -1;
+	if (!process->left) {
+		clone->dirfd = fcntl(process->dirfd, F_DUPFD_CLOEXEC, 3);
+		clone->pidfd = fcntl(process->pidfd, F_DUPFD_CLOEXEC, 3);
+	}
+	if (clone->dirfd < 0 || clone->pidfd < 0)
+		process_leave(clone);
+	*ret_process = clone;
+	return 0;
+}
+
 void process_leave(struct process *process)
 {
 	if (process->dirfd >= 0)

@@ -40,7 +40,9 @@ int consumer_new(pid_t pid, const struct consumer_options *options, struct sampl
 	c->options = *options;
 	c->shared = shared;
 	c->profile = profile;
-	r = consumer_image_get(c, 0, pid, &image);
+	r = namer_new(options->inlines, &c->namer);
+	if (r >= 0)
+		r = consumer_image_get(c, 0, pid, &image);
 	if (r >= 0 && !image->process)
 		r = why_not(pid);
 	if (r >= 0) {
@@ -61,6 +63,10 @@ struct consumer *consumer_free(struct consumer *c)
 {
 	if (!c)
 		return NULL;
+	/* The namer goes before the images that it names. */
+	namer_free(c->namer);
+	for (size_t i = c->n_given_back; i < c->ended.n; i++)
+		namer_image_free(c->ended.items[i].naming);
 	for (size_t i = 0; i < c->images.n; i++)
 		consumer_image_free(c->images.items[i]);
 	for (size_t i = 0; i < c->gaps.n; i++) {
@@ -71,6 +77,7 @@ struct consumer *consumer_free(struct consumer *c)
 	vec_deinit(&c->shared_mappings);
 	vec_deinit(&c->files);
 	vec_deinit(&c->places);
+	vec_deinit(&c->ended);
 	vec_deinit(&c->flags);
 	vec_deinit(&c->slots);
 	for (size_t i = 0; i < ARRAY_SIZE(c->recent); i++)
@@ -228,5 +235,6 @@ int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 	r = consumer_labels(c, image, snapshot, syscall, &labels);
 	if (r >= 0)
 		r = profile_sample_add(c->profile, stack, labels, values);
+	consumer_ask(c);
 	return err_trace(r);
 }

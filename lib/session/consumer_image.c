@@ -18,15 +18,13 @@
 #include "base/err.h"
 #include "session/consumer_priv.h"
 
-/* Images that have ended and are kept for their symbols. */
-#define MAX_ENDED 256
-
 DEFINE_CLEANUP(struct consumer_image *, consumer_image_free)
 
 struct consumer_image *consumer_image_free(struct consumer_image *image)
 {
 	if (!image)
 		return NULL;
+	namer_image_free(image->naming);
 	unwinder_free(image->unwinder);
 	module_map_free(image->map);
 	process_close(image->process);
@@ -94,44 +92,24 @@ int consumer_image_get(struct consumer *c, uint32_t generation, pid_t pid,
 	return image_new(c, generation, pid, ret_image);
 }
 
-static int drop_image(struct consumer *c, size_t at)
+int consumer_image_end(struct consumer *c, uint32_t generation)
 {
-	struct consumer_image *image = c->images.items[at];
-	int r = consumer_symbolize_image(c, image);
+	struct consumer_image *image;
+	size_t at = 0;
+	int r;
 
+	while (at < c->images.n && c->images.items[at]->generation != generation)
+		at++;
+	if (at == c->images.n)
+		return 0;
+	image = c->images.items[at];
+	r = consumer_give_back(c, image);
 	unwind_stats_add(&c->unwind, unwinder_stats(image->unwinder));
-	c->n_ended -= image->n_places > 0;
 	consumer_image_free(image);
 	c->images.n--;
 	memmove(c->images.items + at, c->images.items + at + 1,
 		(c->images.n - at) * sizeof(*c->images.items));
 	return err_trace(r);
-}
-
-/* Most images have nothing that others do not have, too, and go at once. Reading symbols would keep
- * the queue waiting, and with it the look at what a new process has mapped: the others stay. */
-int consumer_image_end(struct consumer *c, uint32_t generation)
-{
-	size_t at = 0;
-
-	while (at < c->images.n && c->images.items[at]->generation != generation)
-		at++;
-	if (at == c->images.n || c->images.items[at]->ended)
-		return 0;
-	c->images.items[at]->ended = true;
-	/* Many are kept. What an execve left is still there below the same root. */
-	if (c->images.items[at]->process && process_has_ended(c->images.items[at]->process))
-		process_leave(c->images.items[at]->process);
-	if (c->images.items[at]->pinned)
-		return 0;
-	if (c->images.items[at]->n_places == 0)
-		return drop_image(c, at);
-	c->n_ended++;
-	if (c->n_ended <= MAX_ENDED)
-		return 0;
-	for (at = 0; !c->images.items[at]->ended || c->images.items[at]->pinned; at++)
-		;
-	return drop_image(c, at);
 }
 
 int consumer_pseudo_mapping(struct consumer *c, const char *name, uint32_t *id)
@@ -167,30 +145,35 @@ static uint32_t find_shared(const struct consumer *c, const struct consumer_shar
 	return 0;
 }
 
-/* Who names the addresses of a module: the first one of its build. */
-static int find_owner(struct consumer *c, struct consumer_image *image, struct module *module,
+/* Who names the addresses of a module: a clone of the first one of its build. */
+static int find_names(struct consumer *c, struct consumer_image *image, struct module *module,
 		      uint32_t build_id, struct consumer_mapping *mapping)
 {
-	struct consumer_file *file = NULL;
+	struct consumer_file *file;
+	int r = 0;
 
-	mapping->module = module;
-	mapping->owner = image;
-	if (!build_id)
+	for (size_t i = 0; i < c->files.n && build_id; i++) {
+		file = &c->files.items[i];
+		if (file->build_id != build_id)
+			continue;
+		mapping->names = file->names;
+		mapping->gap = file->gap;
+		mapping->names_shift = file->bias - module_bias(module);
 		return 0;
-	for (size_t i = 0; i < c->files.n && !file; i++) {
-		if (c->files.items[i].build_id == build_id)
-			file = &c->files.items[i];
 	}
-	if (!file) {
-		file = vec_push(&c->files);
-		if (!file)
-			return err_trace(-ENOMEM);
-		*file = (struct consumer_file){build_id, module, image};
-		image->pinned = true;
-	}
-	mapping->module = file->module;
-	mapping->owner = file->image;
-	mapping->owner_shift = module_bias(file->module) - module_bias(module);
+	if (!image->naming)
+		r = namer_image_new(image->process, &image->naming);
+	if (r >= 0)
+		r = consumer_gap(c, module_path(module), &mapping->gap);
+	if (r >= 0)
+		r = namer_image_add(image->naming, module, mapping->gap, &mapping->names);
+	if (r < 0 || !build_id)
+		return err_trace(r);
+	file = vec_push(&c->files);
+	if (!file)
+		return err_trace(-ENOMEM);
+	*file = (struct consumer_file){build_id, mapping->gap, mapping->names, module_bias(module)};
+	image->pinned = true;
 	return 0;
 }
 
@@ -212,7 +195,7 @@ static int add_mapping(struct consumer *c, struct consumer_image *image,
 		return err_trace(r);
 	piece.file = new.file;
 	piece.build_id = new.build_id;
-	r = find_owner(c, image, m->module, new.build_id, mapping);
+	r = find_names(c, image, m->module, new.build_id, mapping);
 	if (r < 0)
 		return r;
 	piece.id = find_shared(c, &piece);
@@ -297,9 +280,8 @@ int consumer_image_location(struct consumer *c, struct consumer_image *image,
 	if (!place)
 		return -ENOMEM;
 	if (*ret_location > known) {
-		*place = (struct consumer_place){true, mapping->owner, mapping->module,
-						 pc + mapping->owner_shift};
-		image->n_places += mapping->owner == image;
+		*place = (struct consumer_place){true, mapping->gap, mapping->names,
+						 pc + mapping->names_shift};
 	}
 	return 0;
 }

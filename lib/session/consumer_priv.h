@@ -6,47 +6,56 @@
 #include "module/module.h"
 #include "process/process.h"
 #include "session/consumer.h"
+#include "session/namer.h"
 #include "unwind/unwind.h"
 
 /* A mapping of an image in the profile. */
 struct consumer_mapping {
 	uint32_t id;    /* 0 = not added yet */
 	uint64_t shift; /* added to a pc of the image to get the profile's address */
-	/* Who names its addresses, in which image, and what is added to a pc to ask there. */
-	struct module *module;
-	struct consumer_image *owner;
-	uint64_t owner_shift;
+	/* Who names its addresses (borrowed from the namer's image; NULL: unknown memory), where
+	 * those without a name count, and what is added to a pc to ask there. */
+	struct module *names;
+	uint32_t gap; /* index + 1 */
+	uint64_t names_shift;
 };
 
 /* One image of a process: each process and each execve makes one. */
 struct consumer_image {
 	uint32_t generation;
-	bool ended;  /* nothing of it comes any more */
-	bool pinned; /* it has a module whose symbols serve other images, too */
+	bool pinned; /* it has a module that names the addresses of other images, too */
 	pid_t pid;
 	char name[64];
 	struct process *process; /* NULL: it had ended before it could be looked at */
 	struct module_map *map;
 	struct unwinder *unwinder;
+	struct namer_image *naming;        /* NULL until there is something to name */
 	struct consumer_mapping *mappings; /* by module_mapping.index */
 	size_t n_mappings;
 	uint64_t refreshed_at, refresh_cost_ns;
-	uint32_t n_places; /* locations that only its own modules can name */
 };
 
 /* What a location of the profile is an address of; by location id - 1. */
 struct consumer_place {
-	bool waits;                   /* for its name */
-	struct consumer_image *image; /* that goes with its module and must not go before */
-	struct module *module;        /* NULL: unknown memory */
-	uint64_t pc;                  /* in the image of the module */
+	bool waits; /* for its name */
+	uint32_t gap;
+	struct module *names; /* NULL: unknown memory */
+	uint64_t pc;          /* in the image of that module */
 };
 
-/* A file by its build id, and the module that answers for all that have it mapped. */
+/* A file by its build id, and the module that names it for all that have it mapped. */
 struct consumer_file {
 	uint32_t build_id; /* string id, not 0 */
-	struct module *module;
-	struct consumer_image *image; /* pinned */
+	uint32_t gap;
+	struct module *names;
+	uint64_t bias; /* of that module */
+};
+
+/* An image that has ended, to be given back to the namer once all its places were asked for. */
+struct consumer_ended {
+	struct namer_image *naming;
+	bool keep;
+	size_t n_places; /* when it ended */
 };
 
 /* A mapping may claim something only if it holds for every location that is used in it: pprof
@@ -86,17 +95,20 @@ struct consumer {
 	struct profile *profile;
 	struct sampler_shared *shared;
 	VEC(struct consumer_image *) images; /* oldest first */
-	size_t n_ended;
 	VEC(struct consumer_shared) shared_mappings;
 	VEC(struct consumer_file) files;
+	struct namer *namer;
 	VEC(struct consumer_place) places;
+	size_t n_asked; /* of the places */
+	VEC(struct consumer_ended) ended;
+	size_t n_given_back;                                     /* of these */
 	VEC(struct consumer_flags) flags;                        /* by mapping id - 1 */
 	VEC(struct consumer_slot) slots;                         /* by snapshot.slot */
 	VEC(struct session_gap) gaps;                            /* path and why are owned */
 	uint32_t kernel_mapping, cprof_mapping, unknown_mapping; /* ids, 0 until needed */
 	uint64_t traces[TRACE_ENDS], read_traces[TRACE_ENDS];
 	struct unwind_stats unwind; /* of images that are gone */
-	uint64_t unnamed, symbolize_ns;
+	uint64_t unnamed, symbolize_ns, naming_ns;
 	struct consumer_recent recent[64]; /* by snapshot.slot, modulo */
 	VEC(uint32_t) calls;               /* locations of system calls, by number */
 	struct trace trace;
@@ -120,8 +132,7 @@ int consumer_push_named(struct consumer *consumer, const char *mapping_name, uin
 int consumer_image_get(struct consumer *consumer, uint32_t generation, pid_t pid,
 		       struct consumer_image **ret_image);
 
-/** Nothing of an image comes any more: it may be let go once its locations have names. Returns 0 or
- * -ENOMEM. */
+/** Nothing of an image comes any more: it is let go. Returns 0 or -ENOMEM. */
 int consumer_image_end(struct consumer *consumer, uint32_t generation);
 
 struct consumer_image *consumer_image_free(struct consumer_image *image);
@@ -149,5 +160,11 @@ int consumer_labels(struct consumer *consumer, const struct consumer_image *imag
 
 /* --- consumer_symbols.c --- */
 
-/** Names the locations that hang on an image; NULL: all of them. Returns 0 or -ENOMEM. */
-int consumer_symbolize_image(struct consumer *consumer, struct consumer_image *image);
+/** Asks the namer for what it was not asked for yet, as far as its queue has room. */
+void consumer_ask(struct consumer *consumer);
+
+/** Gives back what names an image, behind all its places. Returns 0 or -ENOMEM. */
+int consumer_give_back(struct consumer *consumer, struct consumer_image *image);
+
+/** Where unnamed addresses of a file count: index + 1. Returns 0 or -ENOMEM. */
+int consumer_gap(struct consumer *consumer, const char *path, uint32_t *ret_gap);

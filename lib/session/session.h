@@ -49,7 +49,8 @@ struct session_stats {
 	uint64_t traces[TRACE_ENDS];      /* by how they ended */
 	uint64_t read_traces[TRACE_ENDS]; /* likewise, of blocked threads, read without a stop */
 	uint64_t locations, unnamed;      /* distinct addresses; of these without a function name */
-	uint64_t symbolize_ns;
+	uint64_t symbolize_ns;            /* after the recording */
+	uint64_t naming_ns;               /* CPU time that names took while it ran */
 	uint32_t n_gaps;
 	const struct session_gap *gaps; /* modules with unnamed addresses, worst first */
 	bool watchdog;                  /* the tracer was found stuck, and given up */

@@ -38,10 +38,14 @@ struct symbolizer;
 int symbolizer_new(bool inlines, struct symbolizer **ret_symbolizer);
 struct symbolizer *symbolizer_free(struct symbolizer *symbolizer);
 
+/** Lets go of what was kept about a module, which may then be freed. Strings of earlier answers
+ * about it are no longer valid. */
+void symbolizer_forget(struct symbolizer *symbolizer, const struct module *module);
+
 /**
  * Looks an address up. The address is exact or a return address minus one (frame_lookup_pc()).
  *
- * @param module	borrowed; must outlive the symbolizer
+ * @param module	borrowed; must outlive the symbolizer, or be forgotten before
  * @return 0, also when nothing is known (n_lines 0); -ENOMEM
  */
 int symbolizer_lookup(struct symbolizer *symbolizer, struct module *module, uint64_t addr,

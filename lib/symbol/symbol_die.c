@@ -3,7 +3,6 @@
 #include "symbol/symbol_priv.h"
 
 #include <dwarf.h>
-#include <stdio.h>
 
 #include "base/cleanup.h"
 
@@ -43,61 +42,62 @@ uint32_t symbol_die_number(Dwarf_Die *die, unsigned attribute)
 	return to_number(dwarf_attr_integrate(die, attribute, &value));
 }
 
-/*
- * libdw joins a file with its directory, but a directory that is relative itself only with an
- * absolute DW_AT_comp_dir. Debian's packages have relative ones (-ffile-prefix-map), and then
- * "./x.c" alone would say less than there is.
- */
-static const char *full_path(struct symbol_unit *unit, const char *file)
+static uint64_t table_offset(Dwarf_Die *cu)
 {
-	uint64_t *known;
-	char **slot;
+	Dwarf_Attribute value;
+	Dwarf_Word offset;
 
-	if (!file || file[0] == '/' || !unit->comp_dir)
-		return file;
-	if (map64_put(&unit->paths, (uintptr_t)file, &known) < 0)
-		return file;
-	if (*known)
-		return unit->owned_paths.items[*known - 1];
-	slot = vec_push(&unit->owned_paths);
-	if (!slot)
-		return file;
-	if (asprintf(slot, "%s/%s", unit->comp_dir, file) < 0) {
-		unit->owned_paths.n--;
-		return file;
+	return dwarf_formudata(dwarf_attr(cu, DW_AT_stmt_list, &value), &offset) == 0 ? offset
+										      : UINT64_MAX;
+}
+
+/* Without memory the table is cut short, and lines are missing. */
+static struct symbol_table *table_of(struct symbol_unit *unit)
+{
+	if (!unit->table_tried) {
+		unit->table_tried = true;
+		(void)symbol_table_init(&unit->table, &unit->die, table_offset(&unit->die),
+					unit->comp_dir);
 	}
-	*known = unit->owned_paths.n;
-	return *slot;
+	return &unit->table;
+}
+
+/* The files that entries of the unit refer to: a .dwo file has them at the beginning of a table of
+ * its own, or else they are those of the skeleton. */
+static struct symbol_table *entry_table_of(struct symbol_unit *unit)
+{
+	if (unit->split.cu == unit->die.cu)
+		return table_of(unit);
+	if (!unit->split_table_tried) {
+		unit->split_table_tried = true;
+		(void)symbol_table_init(&unit->split_table, &unit->split, 0, unit->comp_dir);
+	}
+	return unit->split_table.files.n ? &unit->split_table : table_of(unit);
 }
 
 void symbol_die_call_site(struct symbol_unit *unit, Dwarf_Die *call, struct symbol_line *line)
 {
-	Dwarf_Attribute value;
-	Dwarf_Files *files;
-	Dwarf_Die cu;
-	size_t n_files;
-	uint32_t file;
+	Dwarf_Attribute value, *file;
 
 	/* Not integrated: these belong to the call and never to the function called. */
 	line->line = to_number(dwarf_attr(call, DW_AT_call_line, &value));
 	line->column = to_number(dwarf_attr(call, DW_AT_call_column, &value));
-	file = to_number(dwarf_attr(call, DW_AT_call_file, &value));
-	if (dwarf_diecu(call, &cu, NULL, NULL) && dwarf_getsrcfiles(&cu, &files, &n_files) == 0 &&
-	    file < n_files)
-		line->file = full_path(unit, dwarf_filesrc(files, file, NULL, NULL));
+	file = dwarf_attr(call, DW_AT_call_file, &value);
+	line->file = symbol_table_file(entry_table_of(unit), to_number(file));
 }
 
 bool symbol_unit_line(struct symbol_unit *unit, uint64_t addr, struct symbol_line *line)
 {
-	Dwarf_Line *row = dwarf_getsrc_die(&unit->die, addr);
-	int number, column;
+	struct symbol_table *table = table_of(unit);
+	struct symbol_row row;
 
-	if (!row)
+	if (!symbol_table_find(table, addr, &row))
 		return false;
-	line->file = full_path(unit, dwarf_linesrc(row, NULL, NULL));
-	if (dwarf_lineno(row, &number) == 0 && number > 0)
-		line->line = (uint32_t)number;
-	if (dwarf_linecol(row, &column) == 0 && column > 0)
-		line->column = (uint32_t)column;
+	line->file = symbol_table_file(table, row.file);
+	/* libdw and all readers take line numbers for int. */
+	if (row.line && row.line <= INT32_MAX)
+		line->line = row.line;
+	if (row.column && row.column <= INT32_MAX)
+		line->column = row.column;
 	return true;
 }

@@ -15,88 +15,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
-static int compare_ranges(const void *left, const void *right)
-{
-	const struct symbol_range *a = left, *b = right;
-
-	if (a->start != b->start)
-		return a->start < b->start ? -1 : 1;
-	/* Read backward by symbol_ranges_next(): the shortest comes last. */
-	if (a->end != b->end)
-		return a->end > b->end ? -1 : 1;
-	return a->owner < b->owner ? 1 : a->owner > b->owner ? -1 : 0;
-}
-
-int symbol_ranges_add(struct symbol_ranges *ranges, Dwarf_Die *die, uint32_t owner)
-{
-	ptrdiff_t offset = 0;
-	Dwarf_Addr base, start, end;
-	int added = 0;
-
-	for (unsigned n = 0; n < SYMBOL_MAX_RANGES; n++) {
-		struct symbol_range *range;
-
-		offset = dwarf_ranges(die, offset, &base, &start, &end);
-		if (offset <= 0)
-			break;
-		/* Dropped code: ld.bfd and gold leave 0; lld writes 0, -1 or -2. */
-		if (start == 0 || start >= end || start >= UINT64_MAX - 1)
-			continue;
-		range = vec_push(&ranges->items);
-		if (!range)
-			return err_trace(-ENOMEM);
-		range->start = start;
-		range->end = end;
-		range->owner = owner;
-		added++;
-	}
-	return added;
-}
-
-void symbol_ranges_sort(struct symbol_ranges *ranges)
-{
-	uint64_t max_end = 0;
-
-	if (ranges->items.n == 0)
-		return;
-	qsort(ranges->items.items, ranges->items.n, sizeof(*ranges->items.items), compare_ranges);
-	for (size_t i = 0; i < ranges->items.n; i++) {
-		max_end = MAX(max_end, ranges->items.items[i].end);
-		ranges->items.items[i].max_end = max_end;
-	}
-}
-
-#define MAX_COVERING 64
-
-const struct symbol_range *symbol_ranges_next(const struct symbol_ranges *ranges, uint64_t addr,
-					      size_t *state)
-{
-	const struct symbol_range *items = ranges->items.items;
-	size_t low = 0, high = ranges->items.n;
-
-	/* state is the index at which the search goes on downward, plus one. */
-	if (*state > 0) {
-		low = *state - 1;
-	} else {
-		while (low < high) {
-			size_t middle = low + (high - low) / 2;
-
-			if (items[middle].start <= addr)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-	}
-	for (unsigned n = 0; low-- > 0 && n < MAX_COVERING && items[low].max_end > addr; n++) {
-		if (items[low].end > addr) {
-			*state = low + 1;
-			return &items[low];
-		}
-	}
-	*state = 1;
-	return NULL;
-}
-
 static bool is_rust(Dwarf_Die *unit)
 {
 	return dwarf_srclang(unit) == DW_LANG_Rust;
@@ -126,63 +44,70 @@ static bool leads_on(int tag, bool deep, bool types)
 	}
 }
 
-static int add_function(struct symbol_unit *unit, Dwarf_Die *die)
+static int add_function(struct symbol_unit *unit, const struct symbol_entry *entry)
 {
 	size_t first = unit->function_ranges.items.n;
 	struct symbol_function *function;
+	struct symbol_walk walk;
+	uint64_t start, end;
 	int r;
 
-	r = symbol_ranges_add(&unit->function_ranges, die, (uint32_t)unit->functions.n);
-	if (r <= 0)
-		return r;
+	symbol_walk_begin(unit, entry, &walk);
+	while (symbol_walk_next(unit, &walk, &start, &end)) {
+		r = symbol_ranges_put(&unit->function_ranges, start, end,
+				      (uint32_t)unit->functions.n);
+		if (r < 0)
+			return err_trace(r);
+	}
+	if (unit->function_ranges.items.n == first)
+		return 0;
 	function = vec_push(&unit->functions);
 	if (!function)
 		return err_trace(-ENOMEM);
-	function->die = *die;
+	function->at = entry->at;
 	function->start = unit->function_ranges.items.items[first].start;
 	return 0;
 }
 
 static int walk_functions(struct symbol_unit *unit, bool deep)
 {
-	Dwarf_Die stack[SYMBOL_MAX_DEPTH];
+	const struct symbol_dies *dies = &unit->dies;
 	bool types = is_rust(&unit->split);
+	struct symbol_entry entry;
 	unsigned level = 0;
+	const uint8_t *at;
 	int r;
 
-	if (dwarf_child(&unit->split, &stack[0]) != 0)
+	if (!symbol_entry_read(dies, dies->first, &entry) || !entry.children)
 		return 0;
-	for (unsigned n = 0; n < SYMBOL_MAX_DIES; n++) {
-		Dwarf_Die *die = &stack[level], next;
-		int tag = dwarf_tag(die);
-
-		if (tag == DW_TAG_subprogram) {
-			r = add_function(unit, die);
+	at = entry.behind;
+	for (unsigned n = 0; n < SYMBOL_MAX_DIES && at < dies->end; n++) {
+		if (*at == 0) {
+			if (level-- == 0)
+				break;
+			at++;
+			continue;
+		}
+		if (!symbol_entry_read(dies, at, &entry))
+			break;
+		if (entry.tag == DW_TAG_subprogram) {
+			r = add_function(unit, &entry);
 			if (r < 0)
 				return err_trace(r);
 		}
-		if (leads_on(tag, deep, types) && level + 1 < SYMBOL_MAX_DEPTH &&
-		    dwarf_child(die, &stack[level + 1]) == 0) {
+		if (entry.children && leads_on(entry.tag, deep, types) &&
+		    level < SYMBOL_MAX_DEPTH) {
 			level++;
-			continue;
+			at = entry.behind;
+		} else {
+			at = symbol_entry_next(dies, &entry);
 		}
-		for (;;) {
-			die = &stack[level];
-			/* A corrupt DW_AT_sibling can lead backward. */
-			if (dwarf_siblingof(die, &next) == 0 && next.addr > die->addr)
-				break;
-			if (level-- == 0)
-				return 0;
-		}
-		*die = next;
 	}
 	return 0;
 }
 
 static void forget_functions(struct symbol_unit *unit)
 {
-	for (size_t i = 0; i < unit->functions.n; i++)
-		vec_deinit(&unit->functions.items[i].calls.items);
 	unit->functions.n = 0;
 	unit->function_ranges.items.n = 0;
 }
@@ -191,10 +116,16 @@ static int load_functions(struct symbol_unit *unit, bool deep)
 {
 	int r;
 
+	if (!unit->functions_loaded) {
+		r = symbol_dies_init(&unit->dies, &unit->split);
+		if (r < 0)
+			return err_trace(r);
+		symbol_code_init(unit);
+	}
 	unit->functions_loaded = true;
 	unit->deep_loaded = deep;
 	forget_functions(unit);
-	r = walk_functions(unit, deep);
+	r = unit->dies.first ? walk_functions(unit, deep) : 0;
 	symbol_ranges_sort(&unit->function_ranges);
 	return err_trace(r);
 }
@@ -247,9 +178,8 @@ void symbol_unit_deinit(struct symbol_unit *unit)
 {
 	forget_functions(unit);
 	vec_deinit(&unit->functions);
-	for (size_t i = 0; i < unit->owned_paths.n; i++)
-		free(unit->owned_paths.items[i]);
-	vec_deinit(&unit->owned_paths);
-	map64_deinit(&unit->paths);
+	symbol_table_deinit(&unit->table);
+	symbol_table_deinit(&unit->split_table);
 	vec_deinit(&unit->function_ranges.items);
+	symbol_dies_deinit(&unit->dies);
 }

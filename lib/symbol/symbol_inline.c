@@ -1,73 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls inlined into one function, as a flat list. */
+/*
+ * The calls inlined into a function at one address.
+ *
+ * Looked for anew for each address: only what covers it is entered, and all else is passed by with
+ * its DW_AT_sibling. A list of all calls of a function costs as much as hundreds of such walks,
+ * and more memory than anything else here.
+ */
 #include "symbol/symbol_priv.h"
 
 #include <dwarf.h>
-#include <errno.h>
 
 #include "base/cleanup.h"
-#include "base/err.h"
 
-static int add_call(struct symbol_calls *calls, Dwarf_Die *die, uint32_t depth)
+/* Blocks hold calls without being one. */
+static bool is_block(unsigned tag)
 {
-	ptrdiff_t offset = 0;
-	Dwarf_Addr base, start, end;
-
-	for (unsigned n = 0; n < SYMBOL_MAX_RANGES; n++) {
-		struct symbol_call *call;
-
-		offset = dwarf_ranges(die, offset, &base, &start, &end);
-		if (offset <= 0)
-			break;
-		if (start >= end)
-			continue;
-		call = vec_push(&calls->items);
-		if (!call)
-			return err_trace(-ENOMEM);
-		*call = (struct symbol_call){
-			.start = start, .end = end, .depth = depth, .die = *die};
-	}
-	return 0;
+	return tag == DW_TAG_lexical_block || tag == DW_TAG_try_block || tag == DW_TAG_catch_block;
 }
 
-int symbol_calls_load(struct symbol_calls *calls, Dwarf_Die *function)
+uint32_t symbol_calls_find(const struct symbol_unit *unit, const uint8_t *function, uint64_t addr,
+			   const uint8_t **calls, uint32_t max)
 {
-	struct {
-		Dwarf_Die die;
-		uint32_t depth; /* of the calls among its children */
-	} stack[SYMBOL_MAX_DEPTH];
-	unsigned level = 0;
-	int r;
+	bool in_call[SYMBOL_MAX_DEPTH]; /* which of the entries entered are calls */
+	const uint8_t *at;
+	struct symbol_entry entry;
+	uint32_t level = 0, n = 0;
 
-	if (dwarf_child(function, &stack[0].die) != 0)
+	if (!symbol_entry_read(&unit->dies, function, &entry) || !entry.children)
 		return 0;
-	stack[0].depth = 1;
-	for (unsigned n = 0; n < SYMBOL_MAX_DIES; n++) {
-		Dwarf_Die *die = &stack[level].die, next;
-		uint32_t depth = stack[level].depth;
-		int tag = dwarf_tag(die);
+	at = entry.behind;
+	for (uint32_t seen = 0; seen < SYMBOL_MAX_DIES && at < unit->dies.end; seen++) {
+		bool is_call, enter;
 
-		/* A function within a function has an entry of its own in the unit. */
-		if (tag == DW_TAG_inlined_subroutine) {
-			r = add_call(calls, die, depth++);
-			if (r < 0)
-				return err_trace(r);
-		}
-		if ((tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block ||
-		     tag == DW_TAG_try_block || tag == DW_TAG_catch_block) &&
-		    level + 1 < SYMBOL_MAX_DEPTH && dwarf_child(die, &stack[level + 1].die) == 0) {
-			stack[++level].depth = depth;
+		if (*at == 0) {
+			/* Siblings of a call do not cover what it covers. */
+			if (level == 0 || in_call[--level])
+				break;
+			at++;
 			continue;
 		}
-		for (;;) {
-			die = &stack[level].die;
-			/* A corrupt DW_AT_sibling can lead backward. */
-			if (dwarf_siblingof(die, &next) == 0 && next.addr > die->addr)
+		if (!symbol_entry_read(&unit->dies, at, &entry))
+			break;
+		is_call = entry.tag == DW_TAG_inlined_subroutine &&
+			  symbol_entry_covers(unit, &entry, addr);
+		if (is_call) {
+			calls[n++] = at;
+			if (n == max || !entry.children)
 				break;
-			if (level-- == 0)
-				return 0;
 		}
-		*die = next;
+		enter = entry.children && (is_call || (is_block(entry.tag) &&
+						       (!(entry.has_low || entry.has_ranges) ||
+							symbol_entry_covers(unit, &entry, addr))));
+		if (enter && level < SYMBOL_MAX_DEPTH) {
+			in_call[level++] = is_call;
+			at = entry.behind;
+		} else {
+			at = symbol_entry_next(&unit->dies, &entry);
+		}
 	}
-	return 0;
+	return n;
 }

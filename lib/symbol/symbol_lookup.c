@@ -32,13 +32,30 @@ struct symbolizer *symbolizer_free(struct symbolizer *symbolizer)
 	if (!symbolizer)
 		return NULL;
 	for (size_t i = 0; i < symbolizer->modules.n; i++) {
-		symbol_module_deinit(symbolizer->modules.items[i]);
+		if (symbolizer->modules.items[i])
+			symbol_module_deinit(symbolizer->modules.items[i]);
 		free(symbolizer->modules.items[i]);
 	}
 	vec_deinit(&symbolizer->modules);
 	map64_deinit(&symbolizer->index);
 	free(symbolizer);
 	return NULL;
+}
+
+void symbolizer_forget(struct symbolizer *s, const struct module *module)
+{
+	uint64_t *index = map64_get(&s->index, (uintptr_t)module);
+	struct symbol_module **slot;
+
+	if (!index || !*index)
+		return;
+	/* The slot stays empty, and the key without a value: memory is used again and so are its
+	 * addresses. */
+	slot = &s->modules.items[*index - 1];
+	symbol_module_deinit(*slot);
+	free(*slot);
+	*slot = NULL;
+	*index = 0;
 }
 
 static int find_module(struct symbolizer *s, struct module *module,
@@ -71,15 +88,16 @@ static int find_module(struct symbolizer *s, struct module *module,
 }
 
 /* The name of the real function, which has code of its own and may be in the symbol table. */
-static const char *function_name(struct symbol_module *m, struct symbol_function *function)
+static const char *function_name(struct symbol_module *m, struct symbol_function *function,
+				 Dwarf_Die *die)
 {
-	const char *name = symbol_die_linkage_name(&function->die);
+	const char *name = symbol_die_linkage_name(die);
 	uint64_t addr = function->start + m->bias;
 	struct module_symbol symbol;
 
 	if (name)
 		return name;
-	name = symbol_die_name(&function->die);
+	name = symbol_die_name(die);
 	/* C++ and Rust functions whose DWARF has the short name only: gcc's constructors, clang's
 	 * -gline-tables-only. */
 	if (module_symbol_at(m->module, addr, &symbol) && symbol.addr == addr &&
@@ -103,33 +121,26 @@ static void add_function(struct symbolizer *s, struct symbol_module *m, struct s
 			 struct symbol_lines *lines)
 {
 	struct symbol_line *line = &lines->lines[0];
-	uint32_t n = 1, depth = 0;
+	Dwarf_Die die = symbol_entry_die(unit, function->at);
+	const uint8_t *calls[SYMBOL_MAX_INLINED - 1];
+	uint32_t n_calls, n = 1;
 
-	line->system_name = function_name(m, function);
+	line->system_name = function_name(m, function, &die);
 	if (!line->system_name)
 		line->system_name = "[function without name]";
-	line->start_line = symbol_die_number(&function->die, DW_AT_decl_line);
-	if (!function->calls_loaded) {
-		function->calls_loaded = true;
-		/* Without memory for the list there are no inlined calls: less, but not wrong. */
-		if (symbol_calls_load(&function->calls, &function->die) < 0)
-			function->calls.items.n = 0;
-	}
-	for (size_t i = 0; i < function->calls.items.n && n < SYMBOL_MAX_INLINED; i++) {
-		struct symbol_call *call = &function->calls.items.items[i];
-
-		/* The next deeper level only: siblings do not overlap unless DWARF is wrong. */
-		if (addr < call->start || addr >= call->end || call->depth != depth + 1)
-			continue;
-		depth = call->depth;
-		symbol_die_call_site(unit, &call->die, line);
+	line->start_line = symbol_die_number(&die, DW_AT_decl_line);
+	n_calls = symbol_calls_find(unit, function->at, addr, calls,
+				    s->inlines ? ARRAY_SIZE(calls) : 1);
+	for (uint32_t i = 0; i < n_calls; i++) {
+		die = symbol_entry_die(unit, calls[i]);
+		symbol_die_call_site(unit, &die, line);
 		if (!s->inlines)
 			break;
 		line = &lines->lines[n++];
-		line->system_name = call_name(&call->die);
-		line->start_line = symbol_die_number(&call->die, DW_AT_decl_line);
+		line->system_name = call_name(&die);
+		line->start_line = symbol_die_number(&die, DW_AT_decl_line);
 	}
-	if (s->inlines || depth == 0)
+	if (s->inlines || n_calls == 0)
 		symbol_unit_line(unit, addr, line);
 	lines->n_lines = n;
 	for (uint32_t i = 0; i < n / 2; i++) {

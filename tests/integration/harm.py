@@ -58,7 +58,7 @@ class Recorder:
         self.pid = self.process.pid
         if ready:
             wait_for_text("/proc/net/unix", f"@cprof/{pid}/")
-            wait_until(lambda: len(os.listdir(f"/proc/{self.pid}/task")) >= 3)
+            wait_until(lambda: len(os.listdir(f"/proc/{self.pid}/task")) >= 4)
 
     def __enter__(self):
         return self

@@ -62,9 +62,9 @@ class Target:
         return int(fields[11]) + int(fields[12])
 
     def wait_until_sampled(self, cprof):
-        """Until the recorder runs its tracer and its consumer, and the target, which computes, had
-        CPU time for some thirty ticks at 100 Hz since."""
-        while len(os.listdir(f"/proc/{cprof}/task")) < 3:
+        """Until the recorder runs its tracer, its namer and its consumer, and the target, which
+        computes, had CPU time for some thirty ticks at 100 Hz since."""
+        while len(os.listdir(f"/proc/{cprof}/task")) < 4:
             time.sleep(0.01)
         start = self.cpu_ticks()
         while self.cpu_ticks() < start + 30:

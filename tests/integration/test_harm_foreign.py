@@ -206,7 +206,7 @@ class SetUser(Case):
             cprof = subprocess.Popen([self.path("cprof"), "record", "-p", str(target.pid), "-F",
                                       "1000", "--max-overhead=0", "-o", "/dev/null", *args],
                                      stderr=subprocess.PIPE, text=True, cwd="/", **who)
-            wait_until(lambda: len(os.listdir(f"/proc/{cprof.pid}/task")) >= 3)
+            wait_until(lambda: len(os.listdir(f"/proc/{cprof.pid}/task")) >= 4)
             found = counts(target.process.communicate(b"\n", timeout=120)[0].decode())
             said = cprof.communicate(timeout=60)[1]
             self.assertIn(cprof.returncode, (0, 1), said)

@@ -2,6 +2,7 @@
 """The main job on known targets: stacks, accounting, life cycle."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -101,6 +102,28 @@ class Symbols(Case):
         program, full = self.strip()
         subprocess.run(["objcopy", f"--add-gnu-debuglink={full}", program], check=True)
         self.assertIn("chain_a", self.names(program)[0])
+
+
+    def test_named_while_recording(self):
+        with Target([victim("chain-gcc-static"), "plain"], wait_for="ready") as target:
+            _, said = self.record(target.pid, "-v", seconds="1s")
+        took = re.search(r"without a name, in \S+ after ([\d.]+)(us|ms|s) of CPU time", said)
+        self.assertIsNotNone(took, said)
+        # To read a symbol table alone takes more; a thread that only waits takes less.
+        self.assertGreater(float(took[1]) * {"us": 1, "ms": 1e3, "s": 1e6}[took[2]], 500, said)
+
+    def test_the_file_goes_with_its_process(self):
+        program, out = self.path("gone"), self.path("o.pb.gz")
+        shutil.copy(victim("chain-gcc-o2"), program)
+        with Target([program, "plain"], wait_for="ready") as target:
+            with subprocess.Popen([CPROF, "record", "-p", str(target.pid), "-d", "30s", "-o", out],
+                                  stderr=subprocess.PIPE) as cprof:
+                target.wait_until_sampled(cprof.pid)
+                os.unlink(program)
+                target.process.kill()
+                cprof.communicate(timeout=20)
+                self.assertEqual(cprof.returncode, 0)
+        self.assertIn("chain_a", Profile(out).cumulative())
 
 
 class Accounting(Case):

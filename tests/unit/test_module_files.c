@@ -91,6 +91,58 @@ static void a_deleted_file_is_put_together_from_memory(void **state)
 	rmdir(dir);
 }
 
+/* A clone does not need the first module, nor the file's name, nor its mapping. */
+static void a_clone_stands_by_itself(void **state)
+{
+	struct fixture *f = *state;
+	const char *path = victim_path("symbols.so");
+	char copy[] = "/tmp/cprof-test-XXXXXX", id[2 * 64 + 1];
+	struct process *process = NULL;
+	struct module *module, *clone = NULL;
+	struct mapped_elf elf;
+	uint64_t bias, clone_bias;
+
+	if (!path)
+		skip();
+	close(mkostemp(copy, O_CLOEXEC));
+	run("cp '%s' %s", path, copy);
+	module = map_module(f, &elf, copy);
+	assert_true(module_is_elf(module));
+	assert_non_null(module_dwarf(module, &bias));
+	snprintf(id, sizeof(id), "%s", module_build_id(module));
+	/* No way is left to open it again: the clone gets a copy. */
+	unlink(copy);
+	munmap(elf.area, elf.size);
+	assert_int_equal(process_clone(f->process, &process), 0);
+	assert_int_equal(module_clone(module, process, &clone), 0);
+	module_map_free(f->map);
+	assert_int_equal(module_map_new(f->process, &f->map), 0);
+	assert_true(module_is_elf(clone));
+	assert_string_equal(module_build_id(clone), id);
+	assert_int_equal(module_bias(clone), elf.bias);
+	assert_true(has_symbol(clone, &elf, "hidden_helper"));
+	assert_non_null(module_dwarf(clone, &clone_bias));
+	assert_int_equal(clone_bias, bias);
+	assert_null(module_problem(clone));
+	module_free(clone);
+	process_close(process);
+}
+
+static void a_clone_of_no_elf_file_says_why(void **state)
+{
+	struct fixture *f = *state;
+	struct module *module, *clone = NULL;
+	void *area = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(module_map_refresh(f->map) >= MODULE_REFRESH_ADDED);
+	module = module_of(f, area);
+	assert_int_equal(module_clone(module, f->process, &clone), 0);
+	assert_false(module_is_elf(clone));
+	assert_string_equal(module_problem(clone), "no file behind this memory");
+	module_free(clone);
+	munmap(area, 4096);
+}
+
 static void a_file_cut_short_costs_one_module(void **state)
 {
 	struct fixture *f = *state;
@@ -325,6 +377,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_replaced_file_is_not_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_deleted_file_is_put_together_from_memory, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_clone_stands_by_itself, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_clone_of_no_elf_file_says_why, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_cut_short_costs_one_module, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(another_sigbus_is_not_hidden, set_up, tear_down),

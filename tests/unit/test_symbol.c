@@ -213,6 +213,78 @@ static void finds_functions_within_functions(void **state)
 		skip();
 }
 
+/* All over the text: the row that libdw finds, by a table that it makes itself. */
+static void rows_are_those_of_libdw(void **state)
+{
+	static const char *const victims[] = {"shapes-gcc-dwarf4-o2",   "shapes-gcc-dwarf5-o0",
+					      "shapes-gcc-dwarf5-o2",   "shapes-gcc-compressed",
+					      "shapes-clang-dwarf4-o2", "shapes-clang-dwarf5-o2",
+					      "shapes-rust-o2",         "chain-gcc-static"};
+	unsigned n_compared = 0;
+
+	for (size_t i = 0; i < sizeof(victims) / sizeof(victims[0]); i++) {
+		struct symbol_lines lines;
+		struct subject s;
+		uint64_t bias;
+		Dwarf *dwarf;
+
+		if (!open_victim(&s, victims[i], true))
+			continue;
+		dwarf = module_dwarf(s.module, &bias);
+		assert_non_null(dwarf);
+		for (uint64_t at = s.elf.text; at < text_end(&s); at += 3) {
+			Dwarf_Die unit = {};
+			Dwarf_CU *cu = NULL;
+			Dwarf_Line *row = NULL;
+			int line = 0, column = 0;
+
+			assert_int_equal(symbolizer_lookup(s.symbolizer, s.module, at, &lines), 0);
+			if (!lines.from_dwarf)
+				continue;
+			while (!row &&
+			       dwarf_get_units(dwarf, cu, &cu, NULL, NULL, &unit, NULL) == 0) {
+				if (dwarf_haspc(&unit, at - bias) == 1)
+					row = dwarf_getsrc_die(&unit, at - bias);
+			}
+			if (row) {
+				assert_int_equal(dwarf_lineno(row, &line), 0);
+				assert_int_equal(dwarf_linecol(row, &column), 0);
+			}
+			if ((uint32_t)line != lines.lines[0].line ||
+			    (uint32_t)column != lines.lines[0].column)
+				fail_msg("%s: %#lx is %d:%d, not %u:%u", victims[i],
+					 (long)(at - bias), line, column, lines.lines[0].line,
+					 lines.lines[0].column);
+			n_compared += row != NULL;
+		}
+		close_subject(&s);
+	}
+	if (n_compared == 0)
+		skip();
+	assert_true(n_compared > 1000);
+}
+
+/* The memory of a module that is gone may be that of the next one. */
+static void forgets_a_module(void **state)
+{
+	struct symbol_lines lines;
+	struct module *clone = NULL;
+	struct subject s;
+
+	if (!open_victim(&s, "shapes-gcc-dwarf5-o2", true))
+		skip();
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(module_clone(s.module, s.process, &clone), 0);
+		assert_int_equal(symbolizer_lookup(s.symbolizer, clone, s.elf.text, &lines), 0);
+		symbolizer_forget(s.symbolizer, clone);
+		symbolizer_forget(s.symbolizer, clone);
+		module_free(clone);
+	}
+	symbolizer_forget(s.symbolizer, s.module);
+	assert_true(find_line(&s, "shapes.cc", line_of("sink = n;"), &lines));
+	close_subject(&s);
+}
+
 static const char *base_name(const char *path)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
@@ -386,7 +458,7 @@ static void a_missing_split_file_costs_inlines_only(void **state)
 }
 
 /* Bytes of the DWARF turned over: answers may be wrong, but there are answers. */
-static void survives_corrupt_dwarf(void **state)
+static void survive_corrupt(const char *victim)
 {
 	char path[] = "/tmp/cprof-test-XXXXXX";
 	static char bytes[4 << 20];
@@ -395,15 +467,15 @@ static void survives_corrupt_dwarf(void **state)
 	ssize_t size;
 	int fd;
 
-	if (!open_victim(&s, "shapes-gcc-dwarf5-o2", true))
-		skip();
+	if (!open_victim(&s, victim, true))
+		return;
 	fd = open(s.path, O_RDONLY | O_CLOEXEC);
 	size = read(fd, bytes, sizeof(bytes));
 	close(fd);
 	close_subject(&s);
 	assert_true(size > 8192);
 	fd = mkostemp(path, O_CLOEXEC);
-	for (int round = 0; round < 60; round++) {
+	for (int round = 0; round < 30; round++) {
 		struct symbol_lines lines;
 
 		/* Behind the segments: sections that are not loaded. */
@@ -424,6 +496,15 @@ static void survives_corrupt_dwarf(void **state)
 	}
 	close(fd);
 	unlink(path);
+}
+
+static void survives_corrupt_dwarf(void **state)
+{
+	static const char *const victims[] = {"shapes-gcc-dwarf4-o2", "shapes-gcc-dwarf5-o2",
+					      "shapes-clang-dwarf5-o2"};
+
+	for (size_t i = 0; i < sizeof(victims) / sizeof(victims[0]); i++)
+		survive_corrupt(victims[i]);
 }
 
 static void demangles(void **state)
@@ -466,6 +547,8 @@ int main(void)
 		cmocka_unit_test(unfolds_inlined_calls),
 		cmocka_unit_test(without_inlines_the_outermost_call_counts),
 		cmocka_unit_test(finds_functions_within_functions),
+		cmocka_unit_test(rows_are_those_of_libdw),
+		cmocka_unit_test(forgets_a_module),
 		cmocka_unit_test(agrees_with_llvm_symbolizer),
 		cmocka_unit_test(names_rust_functions),
 		cmocka_unit_test(falls_back_to_the_symbol_table),
