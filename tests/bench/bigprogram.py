@@ -82,10 +82,10 @@ def big_program():
         make_big(folder)
         os.replace(folder + "/big", path)
         shutil.rmtree(folder)
-        print(f"made {path} in {time.monotonic() - start:.0f} s")
+        print(f"made the program with much DWARF in {time.monotonic() - start:.0f} s")
     size = dwarf_bytes(path)
     if size < DWARF_BYTES:
-        sys.exit(f"{path} has only {size} bytes of DWARF")
+        sys.exit(f"it has only {size} bytes of DWARF")
     print(f"program with {size / 1e6:.0f} MB of DWARF")
     return path
 

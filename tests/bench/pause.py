@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a running thread stands still per sample, beside a bare interrupt-wait-detach in the same
-run: stacks of 10, 100 and 1000 frames and a compiler's, quiet and with four busy processes beside.
-Both count from the last look that found the thread running. Also libunwind in the stop, and how long
-eu-stack and gdb take, which hold the target meanwhile."""
+"""How long a running thread stands still per sample, beside a bare interrupt-wait-detach in the
+same run: stacks of 10, 100 and 1000 frames and a compiler's, quiet and with four busy processes beside.
+Both count from the last look that found the thread running. Also libunwind in the stop, and how
+long eu-stack and gdb take, which hold the target meanwhile."""
 import re
 import statistics
 import sys
@@ -11,11 +11,11 @@ from bench import (RUNS, TOOLS, Folder, Running, Table, Target, end, goal, have,
                    record_argv, run, victim)
 from programs import Compiler
 
-STOPS, HZ = 300, 500
+STOPS, HZ = 250, 500
 
 
 def recorded(pid, *more):
-    done = run(record_argv(pid, 0.7, HZ, "/dev/null", *more))
+    done = run(record_argv(pid, 0.5, HZ, "/dev/null", *more))
     p50, p99 = re.search(r"pause +p50 (\S+), p99 (\S+),", done.stderr).groups()
     return nanoseconds(p50), nanoseconds(p99)
 

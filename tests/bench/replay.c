@@ -22,7 +22,11 @@
 #include "snapshot/snapshot.h"
 #include "unwind/unwind.h"
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 
 static uint64_t stack_end;
 static struct snapshot *snapshot;
@@ -63,7 +67,6 @@ NOINLINE static int take(void)
 	uint64_t sp, size;
 
 	getcontext(&context);
-	load_registers(&context, &(struct arch_regs){});
 	sp = (uint64_t)context.uc_mcontext.gregs[REG_RSP] - arch->red_zone;
 	size = stack_end - sp;
 	snapshot = calloc(1, sizeof(*snapshot) + size);

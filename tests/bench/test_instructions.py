@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions per frame and per sample, counted by callgrind on replayed snapshots (replay.c), held
-against instructions.txt: a slowdown fails on the day it lands, on any machine, however busy.
+"""Instructions per frame and per sample, counted by callgrind on replayed snapshots (replay.c),
+held against instructions.txt: a slowdown fails on the day it lands, on any machine, however busy.
 
 	test_instructions.py REPLAY COMPILER BUILDTYPE SANITIZER [--record]
 
