@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a running thread stands still per sample, beside a bare interrupt-wait-detach in the
-same run: stacks of 10, 100 and 1000 frames and a compiler's, quiet and with four busy processes beside.
-Both count from the last look that found the thread running. Also libunwind in the stop, and how
-long eu-stack and gdb take, which hold the target meanwhile."""
+same run: stacks of 10, 100 and 1000 frames and a compiler's, quiet and with four busy processes
+beside. Both count from the last look that found the thread running. Also libunwind in the stop, and
+how long eu-stack and gdb take, which hold the target meanwhile."""
 import re
 import statistics
 import sys
