@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the start of the profiler to its first sample, of a process with as much .eh_frame as there
 is at hand. Seen from outside: strace (by seccomp, stopping for two calls only) tells when cprof was
-executed and when it let go of the first thread it had stopped. The same for eu-stack, from its start
-to its end: one sample is all it takes."""
+executed and when it let go of the first thread it had stopped. The same for eu-stack, from its
+start to its end: one sample is all it takes."""
 from bench import RUNS, Folder, Table, end, goal, have, record_argv, run, traced_argv, traced_times
 from programs import Compiler
 
