@@ -37,7 +37,7 @@ def judge(table, hz, noise):
             bound = factor * table.median(base)
             decided = ours - bound > noise or bound > max(ours, 0) and bound > noise
             goal(f"{hz} Hz: us lost per sample, {factor} x {base}", ours if decided else None,
-                 round(bound, 1))
+                 max(round(bound, 1), 0))
 
 
 def main():
