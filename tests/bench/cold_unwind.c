@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How long the first look at a pc takes: the making of its unwind rule.
+ *
+ *	cold_unwind cprof|libdwfl FILE PCS
+ *
+ * Maps a shared library into itself and asks for the callers of that many different pcs of its
+ * text, spread evenly. Opening the file and its tables is part of it. Prints nanoseconds per pc and
+ * how many had a rule.
+ */
+#include <dlfcn.h>
+#include <elfutils/libdwfl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/parse.h"
+#include "process/process.h"
+#include "snapshot/snapshot.h"
+#include "unwind/unwind.h"
+
+/* The longest executable mapping of the file. */
+static bool find_text(const char *file, uint64_t *ret_start, uint64_t *ret_end)
+{
+	_cleanup_free_ char *real = realpath(file, NULL);
+	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
+	char line[4096], flags[8];
+	uint64_t start, end;
+
+	*ret_start = *ret_end = 0;
+	while (real && maps && fgets(line, sizeof(line), maps)) {
+		line[strcspn(line, "\n")] = 0;
+		if (sscanf(line, "%lx-%lx %7s", &start, &end, flags) == 3 && flags[2] == 'x' &&
+		    strstr(line, real) && end - start > *ret_end - *ret_start) {
+			*ret_start = start;
+			*ret_end = end;
+		}
+	}
+	return *ret_end > *ret_start;
+}
+
+/* A stack of zeroes: the first caller is none, whatever the rule says. */
+static uint64_t ours(uint64_t start, uint64_t step, uint64_t pcs)
+{
+	enum {
+		BYTES = 1 << 20,
+		MIDDLE = 1 << 19
+	};
+	struct snapshot *snapshot = calloc(1, sizeof(*snapshot) + BYTES);
+	static struct trace trace;
+	const struct arch *arch = arch_native();
+	struct process *process;
+	struct module_map *map;
+	struct unwinder *unwinder;
+	uint64_t top, fp_before, found = 0;
+
+	if (!snapshot || process_open(getpid(), &process) < 0 ||
+	    module_map_new(process, &map) < 0 || module_map_refresh(map) < 0 ||
+	    unwinder_new(map, arch, &unwinder) < 0)
+		exit(2);
+	snapshot->kind = SNAPSHOT_STACK;
+	snapshot->stack_addr = 0x10000000;
+	snapshot->n_bytes = BYTES;
+	snapshot->stack_end = snapshot->stack_addr + BYTES;
+	for (unsigned reg = 0; reg < arch->n_regs; reg++)
+		arch_reg_set(&snapshot->regs, reg, snapshot->stack_addr + MIDDLE);
+	for (uint64_t i = 0; i < pcs; i++) {
+		arch_reg_set(&snapshot->regs, arch->pc, start + i * step);
+		fp_before = unwinder_stats(unwinder)->fp_frames;
+		unwinder_run(unwinder, snapshot, &trace, &top);
+		found += trace.end != TRACE_NO_CFI &&
+			 unwinder_stats(unwinder)->fp_frames == fp_before;
+	}
+	unwinder_free(unwinder);
+	module_map_free(map);
+	process_close(process);
+	free(snapshot);
+	return found;
+}
+
+static uint64_t theirs(uint64_t start, uint64_t step, uint64_t pcs)
+{
+	static char *path;
+	static const Dwfl_Callbacks callbacks = {.find_elf = dwfl_linux_proc_find_elf,
+						 .find_debuginfo = dwfl_standard_find_debuginfo,
+						 .debuginfo_path = &path};
+	Dwfl *dwfl = dwfl_begin(&callbacks);
+	uint64_t found = 0;
+
+	dwfl_report_begin(dwfl);
+	if (dwfl_linux_proc_report(dwfl, getpid()) != 0 || dwfl_report_end(dwfl, NULL, NULL) != 0)
+		exit(2);
+	for (uint64_t i = 0; i < pcs; i++) {
+		uint64_t pc = start + i * step;
+		Dwfl_Module *module = dwfl_addrmodule(dwfl, pc);
+		Dwarf_Frame *frame = NULL;
+		Dwarf_Addr bias;
+		Dwarf_CFI *cfi = module ? dwfl_module_eh_cfi(module, &bias) : NULL;
+
+		if (cfi && dwarf_cfi_addrframe(cfi, pc - bias, &frame) == 0)
+			found++;
+		free(frame);
+	}
+	dwfl_end(dwfl);
+	return found;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t start, end, pcs, t0, found;
+
+	if (argc != 4 || parse_u64(argv[3], 1, 1000000, &pcs) < 0)
+		return 64;
+	if (!dlopen(argv[2], RTLD_LAZY) || !find_text(argv[2], &start, &end)) {
+		fprintf(stderr, "cold_unwind: cannot map %s\n", argv[2]);
+		return 2;
+	}
+	t0 = clock_now_ns();
+	found = (strcmp(argv[1], "cprof") == 0 ? ours : theirs)(start, (end - start) / pcs, pcs);
+	printf("%.1f %lu\n", (double)(clock_now_ns() - t0) / (double)pcs, (unsigned long)found);
+	return 0;
+}
