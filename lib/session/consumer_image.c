@@ -258,8 +258,8 @@ int consumer_image_location(struct consumer *c, struct consumer_image *image,
 {
 	uint64_t pc = frame_lookup_pc(frame);
 	const struct module_mapping *m = module_map_find(image->map, pc);
-	const struct consumer_mapping *mapping;
 	struct consumer_mapping unknown = {};
+	const struct consumer_mapping *mapping = &unknown;
 	struct consumer_place *place;
 	size_t known = c->places.n;
 	int r;
@@ -269,7 +269,6 @@ int consumer_image_location(struct consumer *c, struct consumer_image *image,
 	} else {
 		r = consumer_pseudo_mapping(c, "[unknown]", &c->unknown_mapping);
 		unknown.id = c->unknown_mapping;
-		mapping = &unknown;
 	}
 	if (r < 0)
 		return r;
@@ -279,9 +278,8 @@ int consumer_image_location(struct consumer *c, struct consumer_image *image,
 	place = place_of(c, *ret_location);
 	if (!place)
 		return -ENOMEM;
-	if (*ret_location > known) {
+	if (*ret_location > known)
 		*place = (struct consumer_place){true, mapping->gap, mapping->names,
 						 pc + mapping->names_shift};
-	}
 	return 0;
 }
