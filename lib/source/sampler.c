@@ -197,6 +197,10 @@ static int tick(struct sampler *s, uint64_t now)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
 	awaited = sampler_choose_and_stop(s, now, &here);
+	if (here && sampler_step_aside(s, now)) {
+		here = false;
+		awaited++;
+	}
 	if (!awaited)
 		return 0;
 	now = clock_now_ns();

@@ -131,6 +131,7 @@ struct sampler {
 	unsigned n_cpus;
 	bool privileged;            /* CAP_SYS_PTRACE */
 	struct sampler_lane *lanes; /* one per CPU */
+	uint64_t aside_at;          /* when another CPU was looked for last */
 	bool crowded;               /* more threads seemed to run than there are CPUs */
 	int own_sched_fd;           /* schedstat of this thread */
 	struct sampler_budget budget;
@@ -319,6 +320,12 @@ void sampler_on_event(struct sampler *s, const struct tracee_event *event);
 
 /** Gets this thread onto a CPU at once when it wakes, as far as it is allowed to. */
 void sampler_raise_priority(struct sampler *s);
+
+/* --- sampler_aside.c --- */
+
+/** A thread of the target runs on our CPU: moves to one where none does, if there is one. True when
+ * it has moved, and so given the CPU up. */
+bool sampler_step_aside(struct sampler *s, uint64_t now);
 
 /* --- sampler_budget.c --- */
 
