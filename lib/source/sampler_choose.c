@@ -124,10 +124,16 @@ static bool has_ended(struct sampler *s, struct sampler_target *target,
 static bool stop_one(struct sampler *s, const struct sampler_lane *lane, uint64_t now)
 {
 	struct sampler_thread *thread = &lane->target->threads.items.items[lane->thread];
+	uint8_t bytes[16];
+	bool same;
 	int r;
 
 	if (thread->rest_until > now)
 		return false;
+	/* The stop will read memory: with nothing of that in the caches it takes ten times as long,
+	 * so it is done once before. What it reads serves as a last look for an execve. */
+	(void)process_read_stopped(thread->tid, &lane->target->mark, lane->target->mark.addr, bytes,
+				   sizeof(bytes), &same);
 	r = tracee_stop(s->set, lane->target->pid, thread->tid);
 	if (r == TRACEE_DENIED) {
 		if (has_ended(s, lane->target, thread))

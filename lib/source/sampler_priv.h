@@ -39,6 +39,7 @@ struct sampler_thread {
 	uint64_t charged_ns;               /* CPU time up to its last sample */
 	uint64_t moved_at;   /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
 	uint64_t arrived_at; /* when slices last moved */
+	uint64_t user_sp;    /* at its last stop, if that was in user code; else 0 */
 	uint64_t stops;      /* times it was stopped */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
 	bool is_busy, is_unsettled;   /* on the lists of struct sampler_threads */
@@ -310,6 +311,24 @@ void sampler_put_pseudo(struct sampler *s, struct sampler_target *target, enum s
 
 /** Says that the target's generation begins, or ends. */
 void sampler_put_image(struct sampler *s, struct sampler_target *target, enum snapshot_kind kind);
+
+/* --- sampler_copy.c --- */
+
+/* A stack copied before it was known where sp is. */
+struct sampler_ahead {
+	struct snapshot *snapshot; /* NULL: nothing was copied */
+	bool same;                 /* as of process_read_stopped() */
+};
+
+/** Copies the stack of a thread whose stop was just reported, from where it was last. */
+struct sampler_ahead sampler_copy_ahead(struct sampler *s, struct sampler_target *target,
+					struct sampler_thread *thread);
+
+/** The snapshot with the stack that sp is in: what was copied ahead, if it is that. NULL, and
+ * counted, when there is no room or the thread has called execve. */
+struct snapshot *sampler_copy(struct sampler *s, struct sampler_target *target,
+			      struct sampler_thread *thread, uint64_t sp,
+			      const struct sampler_ahead *ahead);
 
 /* --- sampler_stop.c --- */
 

@@ -32,55 +32,41 @@ static void copy_frames(struct sampler *s, struct snapshot *snapshot)
 	snapshot->pcs_end = trace->end;
 }
 
+/* With caches of another image libunwind would follow them anywhere. */
+static struct snapshot *reserve_frames(struct sampler *s, struct sampler_target *target,
+				       struct sampler_thread *thread)
+{
+	if (!target->unwinder || sampler_image_is_gone(target)) {
+		s->stats.lost++;
+		return NULL;
+	}
+	return sampler_reserve(s, target, SNAPSHOT_PCS, thread,
+			       TRACE_MAX_FRAMES * sizeof(struct snapshot_pc));
+}
+
 /* Between stop and release. Returns the snapshot to publish, NULL when there is none. */
 static struct snapshot *take(struct sampler *s, struct sampler_target *target,
-			     struct sampler_thread *thread, const void *user)
+			     struct sampler_thread *thread, const void *user,
+			     const struct sampler_ahead *ahead)
 {
-	bool libunwind = s->options.engine == SAMPLER_LIBUNWIND;
-	uint64_t sp, start = 0, end = 0, from = 0;
+	uint64_t sp = arch_user_word(user, s->arch->user_offset[s->arch->sp]);
+	int64_t nr = (int64_t)arch_user_word(user, s->arch->user_syscall);
 	struct snapshot *snapshot;
-	size_t wanted = 0;
-	int64_t nr;
-	bool same;
 
 	if (arch_user_word(user, s->arch->user_mode) == s->arch->user_mode_32) {
 		s->stats.not_64bit++;
 		return NULL;
 	}
-	sp = arch_user_word(user, s->arch->user_offset[s->arch->sp]);
-	if (libunwind) {
-		/* With caches of another image it would follow them anywhere. */
-		if (!target->unwinder || sampler_image_is_gone(target)) {
-			s->stats.lost++;
-			return NULL;
-		}
-		wanted = TRACE_MAX_FRAMES * sizeof(struct snapshot_pc);
-	} else if (sampler_stack_bounds(target, sp, &start, &end)) {
-		from = MAX(sp - s->arch->red_zone, start);
-		wanted = sampler_stack_wanted(s, thread->slot, from, end);
-	} else {
-		s->stats.no_stack++;
-		target->maps_stale = true;
-	}
-	snapshot = sampler_reserve(s, target, libunwind ? SNAPSHOT_PCS : SNAPSHOT_STACK, thread,
-				   wanted);
+	thread->user_sp = nr < 0 ? sp : 0;
+	if (s->options.engine == SAMPLER_LIBUNWIND)
+		snapshot = reserve_frames(s, target, thread);
+	else
+		snapshot = sampler_copy(s, target, thread, sp, ahead);
 	if (!snapshot)
 		return NULL;
 	snapshot->count = 1;
-	nr = (int64_t)arch_user_word(user, s->arch->user_syscall);
 	snapshot->syscall = nr >= 0 ? (int32_t)nr : -1;
 	arch_regs_load(s->arch, user, &snapshot->regs);
-	snapshot->stack_end = end;
-	snapshot->stack_addr = from;
-	if (libunwind)
-		return snapshot;
-	snapshot->n_bytes = (uint32_t)process_read_stopped(thread->tid, &target->mark, from,
-							   snapshot->bytes, wanted, &same);
-	if (!same && sampler_image_is_other(target)) {
-		/* The room in the queue is given up. */
-		s->stats.lost++;
-		return NULL;
-	}
 	return snapshot;
 }
 
@@ -138,21 +124,25 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 	struct snapshot *snapshot = NULL;
 	/* Room for the block of any CPU; aligned for its words. */
 	uint64_t user[64];
-	bool waiting = false;
+	struct sampler_ahead ahead = {};
+	bool waiting = false, looked = false;
 	uint64_t slices;
 
 	s->stats.stops++;
+	if (thread)
+		ahead = sampler_copy_ahead(s, target, thread);
 	if (thread && tracee_registers(s->set, event->tid, s->arch, user) == 0) {
-		slices = thread->slices;
 		/* First: if we are killed before it, the target sees EINTR. */
 		repair(s, target, thread, user);
-		/* Exact here: the thread is off its CPU. */
-		sampler_thread_look(s, target, thread, event->asked_ns);
-		/* Put on a CPU once more, perhaps only to return from a wait: then it did not run
-		 * when it was asked to stop. */
-		waiting = thread->slices != slices && was_waiting(s->arch, user);
+		if (was_waiting(s->arch, user)) {
+			slices = thread->slices;
+			looked = sampler_thread_look(s, target, thread, event->asked_ns);
+			/* Put on a CPU once more, perhaps only to return from a wait: then it did
+			 * not run when it was asked to stop. */
+			waiting = thread->slices != slices;
+		}
 		if (!waiting || s->options.type == SAMPLER_WALL)
-			snapshot = take(s, target, thread, user);
+			snapshot = take(s, target, thread, user, &ahead);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
@@ -160,6 +150,9 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 	}
 	tracee_release(s->set, event->tid);
 	hist_add(&s->stats.pause, sampler_budget_add(s, event));
+	/* What it used is brought up to date when it leaves its CPU, as it did for the stop. */
+	if (snapshot && !looked)
+		sampler_thread_look(s, target, thread, event->asked_ns);
 	s->stats.blocked += waiting;
 	if (!snapshot)
 		return;
