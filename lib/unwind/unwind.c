@@ -112,8 +112,16 @@ static const struct unwind_entry *add_rule(struct unwinder *u, uint64_t pc,
 		unwinder_forget(u);
 	u->stats.rules++;
 	eh = eh_of(u, mapping->module);
-	if (!eh || !unwind_eh_rule(eh, u->arch, pc, rule))
+	switch (eh ? unwind_eh_rule(eh, u->arch, pc, rule) : UNWIND_EH_ASK) {
+	case UNWIND_EH_RULE:
+		break;
+	case UNWIND_EH_NONE:
+		unwind_rule_make_debug(mapping->module, u->arch, pc, rule, &slow);
+		break;
+	case UNWIND_EH_ASK:
 		unwind_rule_make(mapping->module, u->arch, pc, rule, &slow);
+		break;
+	}
 	if (rule->kind == UNWIND_SLOW) {
 		slow_slot = vec_push(&u->slows);
 		if (!slow_slot) {

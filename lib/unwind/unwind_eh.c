@@ -365,45 +365,62 @@ static bool compact(const struct row *row, const struct arch *arch, struct unwin
 	return true;
 }
 
-bool unwind_eh_rule(const struct unwind_eh *eh, const struct arch *arch, uint64_t pc,
-		    struct unwind_rule *ret_rule)
+/* Opens the FDE behind its CIE pointer, which is read, too; *ret_begin … is the code it is of. */
+static bool open_fde(const struct unwind_eh *eh, uint64_t svma, struct cie *ret_cie,
+		     struct bytes *ret_fde, uint64_t *ret_begin, uint64_t *ret_size)
 {
+	uint64_t at, begin;
+	struct bytes fde;
+	unsigned size;
+
+	if (!open_entry(eh, svma, &fde, &at))
+		return false;
+	/* The distance back to the CIE. */
+	if (!read_cie(eh, at - bytes_fixed(&fde, 4), ret_cie))
+		return false;
+	at += 4;
+	size = encoded_size(ret_cie->encoding);
+	if (!size || (ret_cie->encoding & 0xf0 && (ret_cie->encoding & 0xf0) != DW_EH_PE_pcrel))
+		return false;
+	begin = bytes_fixed(&fde, size);
+	if (size == 4 && ret_cie->encoding & DW_EH_PE_signed)
+		begin = (uint64_t)(int64_t)(int32_t)begin;
+	*ret_begin = ret_cie->encoding & DW_EH_PE_pcrel ? begin + at : begin;
+	*ret_size = bytes_fixed(&fde, size);
+	if (ret_cie->augmented)
+		bytes_skip(&fde, bytes_uleb(&fde));
+	*ret_fde = fde;
+	return true;
+}
+
+enum unwind_eh_result unwind_eh_rule(const struct unwind_eh *eh, const struct arch *arch,
+				     uint64_t pc, struct unwind_rule *ret_rule)
+{
+	uint64_t fde_svma, begin, size;
 	struct machine m;
 	struct bytes fde;
 	struct cie cie;
-	uint64_t svma, at, begin, range;
-	unsigned size;
 
 	if (!eh->table)
-		return false;
-	svma = find_fde(eh, pc - eh->bias);
-	if (!svma || !open_entry(eh, svma, &fde, &at))
-		return false;
-	/* The distance back to the CIE. */
-	if (!read_cie(eh, at - bytes_fixed(&fde, 4), &cie) || cie.ra_reg != arch->pc)
-		return false;
-	at += 4;
-	size = encoded_size(cie.encoding);
-	if (!size || (cie.encoding & 0xf0 && (cie.encoding & 0xf0) != DW_EH_PE_pcrel))
-		return false;
-	begin = bytes_fixed(&fde, size);
-	if (size == 4 && cie.encoding & DW_EH_PE_signed)
-		begin = (uint64_t)(int64_t)(int32_t)begin;
-	if (cie.encoding & DW_EH_PE_pcrel)
-		begin += at;
-	range = bytes_fixed(&fde, size);
-	if (pc - eh->bias - begin >= range)
-		return false;
-	if (cie.augmented)
-		bytes_skip(&fde, bytes_uleb(&fde));
+		return UNWIND_EH_ASK;
+	m.until = pc - eh->bias;
+	fde_svma = find_fde(eh, m.until);
+	if (!fde_svma)
+		return UNWIND_EH_NONE;
+	if (!open_fde(eh, fde_svma, &cie, &fde, &begin, &size))
+		return UNWIND_EH_ASK;
+	/* The table has all: behind the end of one function begins nothing else. */
+	if (m.until - begin >= size)
+		return UNWIND_EH_NONE;
+	if (cie.ra_reg != arch->pc)
+		return UNWIND_EH_ASK;
 	m.cie = &cie;
 	m.n_remembered = 0;
 	m.at = begin;
-	m.until = pc - eh->bias;
 	memset(&m.row, 0, sizeof(m.row));
 	m.row.cfa_otherwise = true;
 	if (!execute(&m, cie.initial))
-		return false;
+		return UNWIND_EH_ASK;
 	m.initial = m.row;
-	return execute(&m, fde) && compact(&m.row, arch, ret_rule);
+	return execute(&m, fde) && compact(&m.row, arch, ret_rule) ? UNWIND_EH_RULE : UNWIND_EH_ASK;
 }

@@ -27,11 +27,17 @@ struct unwind_eh {
 /** Finds the tables of a module; borrowed from it. */
 void unwind_eh_init(struct unwind_eh *eh, struct module *module);
 
+enum unwind_eh_result {
+	UNWIND_EH_RULE = 1,
+	UNWIND_EH_NONE, /* .eh_frame has nothing for that pc */
+	UNWIND_EH_ASK,  /* it takes libdw to tell */
+};
+
 /**
  * Makes the rule for a pc.
  *
  * @param pc	target address, a lookup pc
- * @return false when it takes more than is done here, or there is none
+ * @param ret_rule	with UNWIND_EH_RULE only
  */
-bool unwind_eh_rule(const struct unwind_eh *eh, const struct arch *arch, uint64_t pc,
-		    struct unwind_rule *ret_rule);
+enum unwind_eh_result unwind_eh_rule(const struct unwind_eh *eh, const struct arch *arch,
+				     uint64_t pc, struct unwind_rule *ret_rule);

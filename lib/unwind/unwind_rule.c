@@ -89,26 +89,29 @@ static bool compact(Dwarf_Frame *frame, const struct arch *arch, struct unwind_r
 	return true;
 }
 
-static Dwarf_Frame *find_frame(struct module *module, uint64_t pc, uint64_t *ret_bias)
+static Dwarf_Frame *find_debug_frame(struct module *module, uint64_t pc, uint64_t *ret_bias)
 {
+	Dwarf_CFI *cfi = module_debug_cfi(module, ret_bias);
 	Dwarf_Frame *frame;
-	Dwarf_CFI *cfi = module_eh_cfi(module, ret_bias);
 
-	if (cfi && dwarf_cfi_addrframe(cfi, pc - *ret_bias, &frame) == 0)
-		return frame;
-	cfi = module_debug_cfi(module, ret_bias);
-	if (cfi && dwarf_cfi_addrframe(cfi, pc - *ret_bias, &frame) == 0)
-		return frame;
-	return NULL;
+	return cfi && dwarf_cfi_addrframe(cfi, pc - *ret_bias, &frame) == 0 ? frame : NULL;
 }
 
-void unwind_rule_make(struct module *module, const struct arch *arch, uint64_t pc,
-		      struct unwind_rule *ret_rule, struct unwind_slow *ret_slow)
+static Dwarf_Frame *find_frame(struct module *module, uint64_t pc, uint64_t *ret_bias)
+{
+	Dwarf_CFI *cfi = module_eh_cfi(module, ret_bias);
+	Dwarf_Frame *frame;
+
+	if (cfi && dwarf_cfi_addrframe(cfi, pc - *ret_bias, &frame) == 0)
+		return frame;
+	return find_debug_frame(module, pc, ret_bias);
+}
+
+static void make(Dwarf_Frame *frame, uint64_t bias, const struct arch *arch,
+		 struct unwind_rule *ret_rule, struct unwind_slow *ret_slow)
 {
 	struct unwind_rule rule = {};
-	uint64_t bias = 0;
 	bool signal = false;
-	Dwarf_Frame *frame = find_frame(module, pc, &bias);
 
 	if (!frame || dwarf_frame_info(frame, NULL, NULL, &signal) < 0) {
 		free(frame);
@@ -124,6 +127,24 @@ void unwind_rule_make(struct module *module, const struct arch *arch, uint64_t p
 	}
 	rule.signal = signal;
 	*ret_rule = rule;
+}
+
+void unwind_rule_make(struct module *module, const struct arch *arch, uint64_t pc,
+		      struct unwind_rule *ret_rule, struct unwind_slow *ret_slow)
+{
+	uint64_t bias = 0;
+	Dwarf_Frame *frame = find_frame(module, pc, &bias);
+
+	make(frame, bias, arch, ret_rule, ret_slow);
+}
+
+void unwind_rule_make_debug(struct module *module, const struct arch *arch, uint64_t pc,
+			    struct unwind_rule *ret_rule, struct unwind_slow *ret_slow)
+{
+	uint64_t bias = 0;
+	Dwarf_Frame *frame = find_debug_frame(module, pc, &bias);
+
+	make(frame, bias, arch, ret_rule, ret_slow);
 }
 
 bool unwind_rule_row_start(struct module *module, uint64_t pc, uint64_t *ret_start)

@@ -53,5 +53,9 @@ struct unwind_slow {
 void unwind_rule_make(struct module *module, const struct arch *arch, uint64_t pc,
 		      struct unwind_rule *ret_rule, struct unwind_slow *ret_slow);
 
+/** The same from .debug_frame alone, for a pc that .eh_frame has nothing for. */
+void unwind_rule_make_debug(struct module *module, const struct arch *arch, uint64_t pc,
+			    struct unwind_rule *ret_rule, struct unwind_slow *ret_slow);
+
 /** The first pc of the row of call-frame information that holds pc; false when there is none. */
 bool unwind_rule_row_start(struct module *module, uint64_t pc, uint64_t *ret_start);

@@ -10,6 +10,9 @@
  */
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,23 +25,28 @@
 #include "snapshot/snapshot.h"
 #include "unwind/unwind.h"
 
-/* The longest executable mapping of the file. */
-static bool find_text(const char *file, uint64_t *ret_start, uint64_t *ret_end)
+/* Its .text section, without the read-only data that may share a mapping with it. */
+static bool find_text(const char *file, void *library, uint64_t *ret_start, uint64_t *ret_end)
 {
-	_cleanup_free_ char *real = realpath(file, NULL);
-	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
-	char line[4096], flags[8];
-	uint64_t start, end;
+	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
+	Elf *elf = elf_version(EV_CURRENT) == EV_NONE ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	const struct link_map *map = NULL;
+	Elf_Scn *section = NULL;
+	GElf_Shdr header;
+	size_t names;
 
 	*ret_start = *ret_end = 0;
-	while (real && maps && fgets(line, sizeof(line), maps)) {
-		line[strcspn(line, "\n")] = 0;
-		if (sscanf(line, "%lx-%lx %7s", &start, &end, flags) == 3 && flags[2] == 'x' &&
-		    strstr(line, real) && end - start > *ret_end - *ret_start) {
-			*ret_start = start;
-			*ret_end = end;
-		}
+	if (!elf || elf_getshdrstrndx(elf, &names) != 0 ||
+	    dlinfo(library, RTLD_DI_LINKMAP, &map) != 0)
+		return false;
+	while ((section = elf_nextscn(elf, section))) {
+		if (!gelf_getshdr(section, &header) ||
+		    strcmp(elf_strptr(elf, names, header.sh_name), ".text") != 0)
+			continue;
+		*ret_start = map->l_addr + header.sh_addr;
+		*ret_end = *ret_start + header.sh_size;
 	}
+	elf_end(elf);
 	return *ret_end > *ret_start;
 }
 
@@ -111,10 +119,12 @@ static uint64_t theirs(uint64_t start, uint64_t step, uint64_t pcs)
 int main(int argc, char **argv)
 {
 	uint64_t start, end, pcs, t0, found;
+	void *library;
 
 	if (argc != 4 || parse_u64(argv[3], 1, 1000000, &pcs) < 0)
 		return 64;
-	if (!dlopen(argv[2], RTLD_LAZY) || !find_text(argv[2], &start, &end)) {
+	library = dlopen(argv[2], RTLD_LAZY);
+	if (!library || !find_text(argv[2], library, &start, &end)) {
 		fprintf(stderr, "cold_unwind: cannot map %s\n", argv[2]);
 		return 2;
 	}

@@ -60,17 +60,20 @@ static void compare(const struct module_mapping *m, unsigned *sum, unsigned *sum
 {
 	uint64_t end = m->end - m->start > MOST_TEXT ? m->start + MOST_TEXT : m->end;
 	unsigned here = 0, n = 0;
+	struct unwind_slow slow;
 	struct unwind_eh eh;
 
 	unwind_eh_init(&eh, m->module);
 	for (uint64_t pc = m->start; pc < end; pc += STEP) {
 		struct unwind_rule mine, theirs = of_libdw(m->module, pc);
-		bool is_mine = unwind_eh_rule(&eh, arch_native(), pc, &mine);
+		enum unwind_eh_result result = unwind_eh_rule(&eh, arch_native(), pc, &mine);
 
 		n += theirs.kind != UNWIND_NO_CFI;
-		if (!is_mine)
+		if (result == UNWIND_EH_ASK)
 			continue;
-		here++;
+		if (result == UNWIND_EH_NONE)
+			unwind_rule_make_debug(m->module, arch_native(), pc, &mine, &slow);
+		here += result == UNWIND_EH_RULE;
 		if (memcmp(&mine, &theirs, sizeof(mine)) != 0)
 			differ(m->module, pc, &mine, &theirs);
 	}
