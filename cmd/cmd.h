@@ -10,6 +10,22 @@ enum cmd_exit {
 	CMD_USAGE = 64, /* EX_USAGE of sysexits.h */
 };
 
+struct option_table;
+
+struct cmd {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const struct option_table *options;
+	const char *about; /* one line, without a full stop */
+};
+
+/** All commands, in alphabetical order; the last one has no name. */
+extern const struct cmd cmd_all[];
+
+int cmd_completion(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+
+extern const struct option_table completion_options, doctor_options, record_options_table,
+	report_options;

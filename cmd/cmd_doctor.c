@@ -25,12 +25,12 @@ enum {
 };
 
 static const struct option_row rows[] = {
-	{'p', "pid", "PID", "look at this process"},
-	{'n', "name", "NAME", "look at the one process of this name"},
+	{'p', "pid", "PID", "look at this process", OPTION_PID},
+	{'n', "name", "NAME", "look at the one process of this name", OPTION_NAME},
 	{OPTION_RESUME, "resume", NULL, "continue it if a signal has stopped it (sends SIGCONT)"},
 };
 
-static const struct option_table table = {
+const struct option_table doctor_options = {
 	.usage = "cprof doctor [OPTIONS] -p PID | -n NAME",
 	.about =
 		"Tells whether cprof record would work on a process and how well, without stopping "
@@ -150,7 +150,7 @@ int cmd_doctor(int argc, char **argv)
 	pid_t pid = 0;
 	int id;
 
-	while ((id = options_next(&table, argc, argv, &arg)) != OPTIONS_END) {
+	while ((id = options_next(&doctor_options, argc, argv, &arg)) != OPTIONS_END) {
 		switch (id) {
 		case 'p':
 			if (!target_parse_pid(arg, "-p", &pid))

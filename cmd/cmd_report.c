@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
 	 "which values: a sample type's name or number from 0"},
 };
 
-static const struct option_table table = {
+const struct option_table report_options = {
 	.usage = "cprof report [OPTIONS] FILE|-",
 	.about = "Prints the functions that a pprof file holds, the most expensive first.",
 	.rows = rows,
@@ -167,7 +167,7 @@ int cmd_report(int argc, char **argv)
 	uint64_t n_rows = DEFAULT_ROWS;
 	int id;
 
-	while ((id = options_next(&table, argc, argv, &arg)) != OPTIONS_END) {
+	while ((id = options_next(&report_options, argc, argv, &arg)) != OPTIONS_END) {
 		switch (id) {
 		case 'n':
 			if (parse_u64(arg, 0, UINT32_MAX, &n_rows) < 0) {

@@ -2,18 +2,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "cmd.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *about;
-} commands[] = {
-	{"doctor", cmd_doctor,
+const struct cmd cmd_all[] = {
+	{"completion", cmd_completion, &completion_options,
+	 "print what a shell needs to complete the words of a command line"},
+	{"doctor", cmd_doctor, &doctor_options,
 	 "tell whether a process can be profiled, how well, and what holds it"},
-	{"record", cmd_record, "profile a running process or a new command into a pprof file"},
-	{"report", cmd_report, "print the top functions of a pprof file"},
+	{"record", cmd_record, &record_options_table,
+	 "profile a running process or a new command into a pprof file"},
+	{"report", cmd_report, &report_options, "print the top functions of a pprof file"},
+	{},
 };
 
 static void print_usage(FILE *to)
@@ -21,8 +20,8 @@ static void print_usage(FILE *to)
 	fputs("Usage: cprof COMMAND [OPTIONS]\n\n"
 	      "Profiles native processes from the outside. Commands:\n\n",
 	      to);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].about);
+	for (const struct cmd *cmd = cmd_all; cmd->name; cmd++)
+		fprintf(to, "  %-10s %s\n", cmd->name, cmd->about);
 	fputs("\n'cprof COMMAND --help' tells more; so do cprof(1) and cprof-COMMAND(1).\n", to);
 }
 
@@ -32,9 +31,9 @@ int main(int argc, char **argv)
 		print_usage(stderr);
 		return CMD_USAGE;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+	for (const struct cmd *cmd = cmd_all; cmd->name; cmd++) {
+		if (strcmp(argv[1], cmd->name) == 0)
+			return cmd->run(argc - 1, argv + 1);
 	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		puts("cprof " CPROF_VERSION);
@@ -45,9 +44,9 @@ int main(int argc, char **argv)
 		print_usage(stdout);
 		return CMD_OK;
 	}
-	fprintf(stderr,
-		"cprof: there is no command '%s'. Known: doctor, record, report; see cprof "
-		"--help.\n",
-		argv[1]);
+	fprintf(stderr, "cprof: there is no command '%s'. Known:", argv[1]);
+	for (const struct cmd *cmd = cmd_all; cmd->name; cmd++)
+		fprintf(stderr, "%s %s", cmd == cmd_all ? "" : ",", cmd->name);
+	fputs("; see cprof --help.\n", stderr);
 	return CMD_USAGE;
 }

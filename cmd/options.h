@@ -2,11 +2,19 @@
 /* One table per subcommand makes both the parser and the text of --help. */
 #pragma once
 
+/* Arguments that a shell finds by itself. */
+#define OPTION_PID "<pid>"
+#define OPTION_NAME "<name>"
+#define OPTION_FILE "<file>"
+
 struct option_row {
 	int id;           /* the short option's letter, or a number above 255 without one */
 	const char *name; /* long form, without dashes */
 	const char *arg;  /* what the argument is called; NULL: none */
 	const char *help; /* one line, without a full stop */
+	/* What the argument can be, for completion: words separated by blanks, one of OPTION_PID …
+	 * or NULL. */
+	const char *values;
 };
 
 struct option_table {

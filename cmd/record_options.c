@@ -30,25 +30,26 @@ enum {
 };
 
 static const struct option_row rows[] = {
-	{'p', "pid", "PID", "profile this running process"},
-	{'n', "name", "NAME", "profile the one process of this name"},
+	{'p', "pid", "PID", "profile this running process", OPTION_PID},
+	{'n', "name", "NAME", "profile the one process of this name", OPTION_NAME},
 	{OPTION_TID, "tid", "TID[,TID...]", "only these of its threads; may be repeated"},
 	{'d', "duration", "TIME", "stop after this time, e.g. 30s, 500ms, 1m30s (default 30s)"},
 	{'F', "frequency", "HZ", "samples per second and busy thread, 1 to 10000 (default 100)"},
-	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)"},
-	{OPTION_TYPE, "type", "TYPE", "what to measure: cpu (default) or wall"},
+	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)",
+	 OPTION_FILE},
+	{OPTION_TYPE, "type", "TYPE", "what to measure: cpu (default) or wall", "cpu wall"},
 	{OPTION_CHILDREN, "children", NULL, "also the processes that it starts"},
 	{OPTION_MAX_OVERHEAD, "max-overhead", "PERCENT",
 	 "of its CPU time that stops may take; 0: any (default 5)"},
 	{OPTION_MAX_PAUSE, "max-pause", "TIME", "lower the rate when a stop takes longer"},
-	{OPTION_UNWINDER, "unwinder", "NAME", "fast (default) or libunwind"},
+	{OPTION_UNWINDER, "unwinder", "NAME", "fast (default) or libunwind", "fast libunwind"},
 	{OPTION_NO_INLINES, "no-inlines", NULL, "do not expand inlined functions"},
 	{OPTION_EXIT_STATUS, "exit-status", NULL, "end with the command's own exit status"},
 	{'q', "quiet", NULL, "print errors and warnings only"},
 	{'v', "verbose", NULL, "print more figures; twice: also internal errors"},
 };
 
-static const struct option_table table = {
+const struct option_table record_options_table = {
 	.usage = "cprof record [OPTIONS] -p PID | -n NAME\n"
 		 "       cprof record [OPTIONS] -- COMMAND [ARGUMENTS]",
 	.about = "Samples the stacks of a running process, or of a command from its first "
@@ -200,7 +201,7 @@ static int parse(struct record_options *options, int argc, char **argv)
 	const char *text;
 	int option;
 
-	while ((option = options_next(&table, argc, argv, &text)) != OPTIONS_END) {
+	while ((option = options_next(&record_options_table, argc, argv, &text)) != OPTIONS_END) {
 		if (option == OPTIONS_HELP)
 			return OPTIONS_HELP;
 		if (option == OPTIONS_BAD || !parse_one(options, option, text))
