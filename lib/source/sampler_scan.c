@@ -230,7 +230,15 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 
 void sampler_threads_exec(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
+	struct sampler_thread *leader;
+
 	sampler_threads_deinit(s, target);
 	if (scan(s, target, now, true) < 0)
 		log_line(LOG_DEBUG, "no thread list behind an execve");
+	/* It has just run, to call execve; the next one may come before the next tick. */
+	leader = sampler_threads_find(target, target->pid);
+	if (leader) {
+		leader->moved_at = now;
+		sampler_threads_note_moved(&target->threads, leader);
+	}
 }
