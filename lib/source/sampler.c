@@ -97,7 +97,7 @@ int sampler_new(const struct sampler_options *options, struct queue *queue,
 	s->arch = arch_native();
 	s->queue = queue;
 	s->shared = shared;
-	s->signal_fd = s->events_fd = s->newest_fd = s->own_sched_fd = -1;
+	s->signal_fd = s->events_fd = s->newest_fd = s->spare_fd = s->own_sched_fd = -1;
 	s->random = clock_now_ns();
 	s->privileged = is_privileged();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -105,6 +105,10 @@ int sampler_new(const struct sampler_options *options, struct queue *queue,
 	s->sched_tick_ns = sched_tick();
 	s->lanes = calloc(s->n_cpus, sizeof(*s->lanes));
 	r = s->lanes ? begin(s) : -ENOMEM;
+	/* Behind the command's start, which must not inherit it; on a busy machine the first tick
+	 * is not to wait. */
+	if (r >= 0)
+		sampler_raise_priority(s);
 	share_out_fds(s);
 	if (r >= 0 && options->engine == SAMPLER_LIBUNWIND) {
 		s->trace = malloc(sizeof(*s->trace));
@@ -132,6 +136,8 @@ struct sampler *sampler_free(struct sampler *s)
 	sampler_wait_deinit(s);
 	if (s->newest_fd >= 0)
 		close(s->newest_fd);
+	if (s->spare_fd >= 0)
+		close(s->spare_fd);
 	if (s->own_sched_fd >= 0)
 		close(s->own_sched_fd);
 	free(s);
@@ -314,7 +320,6 @@ int sampler_run(struct sampler *s)
 	uint64_t start;
 	int r;
 
-	sampler_raise_priority(s);
 	s->own_sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	start = s->last_tick_at = clock_now_ns();
 	r = first_look(s, start);

@@ -56,16 +56,33 @@ static uint64_t newest_pid(const struct sampler *s)
 	return sscanf(text, "%*s %*s %*s %*s %lu", &newest) == 1 ? newest : 0;
 }
 
-static pid_t parent_of(pid_t pid)
+/* With no descriptor left for anything, one is kept to tell at least that it is a child. */
+static int open_stat(struct sampler *s, pid_t pid)
 {
-	_cleanup_close_ int fd = -1;
-	struct process_stat stat;
-	char path[32], text[1024];
-	ssize_t n;
+	char path[32];
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || s->spare_fd < 0)
+		return fd;
+	close(s->spare_fd);
+	s->spare_fd = -1;
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static pid_t parent_of(struct sampler *s, pid_t pid)
+{
+	struct process_stat stat;
+	char text[1024];
+	ssize_t n;
+	int fd = open_stat(s, pid);
+
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	if (s->spare_fd < 0)
+		s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
@@ -86,7 +103,7 @@ static void count_refused(struct sampler *s, pid_t pid, int error, bool first)
 /* True when it is a child of a process that is sampled, and is sampled from now on. */
 static bool look_at(struct sampler *s, pid_t pid, uint64_t now, bool first)
 {
-	pid_t parent = parent_of(pid);
+	pid_t parent = parent_of(s, pid);
 	struct sampler_target *target;
 	int r;
 

@@ -115,7 +115,7 @@ struct sampler {
 	struct trace *trace; /* SAMPLER_LIBUNWIND only */
 	VEC(struct sampler_target *) targets;
 	int signal_fd, events_fd;           /* events_fd: epoll on all that ends a sleep */
-	int newest_fd;                      /* /proc/loadavg, see sampler_children.c */
+	int newest_fd, spare_fd;            /* /proc/loadavg; see sampler_children.c */
 	uint64_t newest_pid, newest_before; /* at the last two ticks */
 	uint64_t children_at;               /* when children were looked for last */
 	uint64_t reaped_start_ns;           /* children_ns of the first process, at the beginning */

@@ -148,21 +148,21 @@ static void sort(struct sampler_threads *threads)
 static void compare(const struct sampler *s, struct sampler_threads *threads,
 		    struct process_tasks *tasks)
 {
-	struct sampler_thread *known = threads->items.items, *end = known + threads->items.n;
-	size_t n_new = 0;
+	struct sampler_thread *known = threads->items.items;
+	size_t n_new = 0, k = 0;
 
 	for (size_t i = 0; i < tasks->tids.n; i++) {
 		pid_t tid = tasks->tids.items[i];
 
-		for (; known < end && known->tid < tid; known++)
-			known->present = false;
-		if (known < end && known->tid == tid)
-			known++->present = true;
+		for (; k < threads->items.n && known[k].tid < tid; k++)
+			known[k].present = false;
+		if (k < threads->items.n && known[k].tid == tid)
+			known[k++].present = true;
 		else if (wanted(s, tid))
 			tasks->tids.items[n_new++] = tid;
 	}
-	for (; known < end; known++)
-		known->present = false;
+	for (; k < threads->items.n; k++)
+		known[k].present = false;
 	tasks->tids.n = n_new;
 }
 

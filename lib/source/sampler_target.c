@@ -168,12 +168,12 @@ static void on_exec(struct sampler *s, struct sampler_target *target, uint64_t n
 		sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
 		target->generation = s->next_generation++;
 		target->left = true;
-		s->stats.execs++;
 	}
 	/* It has ended, which the pidfd tells, or is not ours to read any more. */
 	if (open_image(s, target) < 0)
 		return;
 	target->left = false;
+	s->stats.execs++;
 	sampler_threads_exec(s, target, now);
 }
 
