@@ -94,8 +94,8 @@ Elf *module_elf(struct module *module);
 const uint8_t *module_text(struct module *module, uint64_t pc, size_t *ret_before,
 			   size_t *ret_after);
 
-/** The file's bytes at an address in the file (svma), up to the end of its segment: borrowed, or NULL
- * when they are not in the file. */
+/** The file's bytes at an address in the file (svma), up to the end of its segment: borrowed, or
+ * NULL when they are not in the file. */
 const uint8_t *module_bytes(struct module *module, uint64_t svma, size_t *ret_size);
 
 /** Address in the file of .eh_frame_hdr, by its program header; 0 when there is none. */

@@ -271,7 +271,9 @@ const char *module_problem(struct module *module)
 	return module->problem[0] ? module->problem : NULL;
 }
 
-const uint8_t *module_bytes(struct module *module, uint64_t svma, size_t *ret_size)
+/* In a segment that has all of these flags. */
+static const uint8_t *bytes_at(struct module *module, uint64_t svma, GElf_Word flags,
+			       size_t *ret_before, size_t *ret_after)
 {
 	const char *file;
 	size_t size;
@@ -283,13 +285,21 @@ const uint8_t *module_bytes(struct module *module, uint64_t svma, size_t *ret_si
 		const GElf_Phdr *load = &module->loads.items[i];
 		uint64_t at = svma - load->p_vaddr;
 
-		if (at >= load->p_filesz || load->p_offset > size ||
-		    load->p_filesz > size - load->p_offset)
+		if ((load->p_flags & flags) != flags || at >= load->p_filesz ||
+		    load->p_offset > size || load->p_filesz > size - load->p_offset)
 			continue;
-		*ret_size = load->p_filesz - at;
+		*ret_before = at;
+		*ret_after = load->p_filesz - at;
 		return (const uint8_t *)file + load->p_offset + at;
 	}
 	return NULL;
+}
+
+const uint8_t *module_bytes(struct module *module, uint64_t svma, size_t *ret_size)
+{
+	size_t before;
+
+	return bytes_at(module, svma, 0, &before, ret_size);
 }
 
 uint64_t module_eh_frame_hdr(struct module *module)
@@ -309,22 +319,5 @@ uint64_t module_eh_frame_hdr(struct module *module)
 const uint8_t *module_text(struct module *module, uint64_t pc, size_t *ret_before,
 			   size_t *ret_after)
 {
-	const char *file;
-	size_t size;
-
-	if (!module_ensure_open(module))
-		return NULL;
-	file = elf_rawfile(module->elf, &size);
-	for (size_t i = 0; file && i < module->loads.n; i++) {
-		const GElf_Phdr *load = &module->loads.items[i];
-		uint64_t at = pc - module->bias - load->p_vaddr;
-
-		if (!(load->p_flags & PF_X) || at >= load->p_filesz || load->p_offset > size ||
-		    load->p_filesz > size - load->p_offset)
-			continue;
-		*ret_before = at;
-		*ret_after = load->p_filesz - at;
-		return (const uint8_t *)file + load->p_offset + at;
-	}
-	return NULL;
+	return bytes_at(module, pc - module_bias(module), PF_X, ret_before, ret_after);
 }
