@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/map64.h"
 #include "source/sampler_priv.h"
+#include "source/source_priv.h"
 
 /* Polling for a stop costs a CPU but saves the wake-up: half the pause. See lib/README.md. Shorter
  * when a thread waits for our CPU meanwhile. */
@@ -310,7 +311,9 @@ int sampler_run(struct sampler *s)
 	uint64_t start;
 	int r;
 
-	sampler_raise_priority(s);
+	s->stats.realtime = source_raise_priority();
+	errno = 0;
+	s->stats.nice = getpriority(PRIO_PROCESS, (id_t)gettid());
 	s->own_sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	start = s->last_tick_at = clock_now_ns();
 	r = first_look(s, start);

@@ -315,11 +315,6 @@ void sampler_put_image(struct sampler *s, struct sampler_target *target, enum sn
 /** Handles one event of the tracee set: takes the sample, releases the thread. */
 void sampler_on_event(struct sampler *s, const struct tracee_event *event);
 
-/* --- sampler_priority.c --- */
-
-/** Gets this thread onto a CPU at once when it wakes, as far as it is allowed to. */
-void sampler_raise_priority(struct sampler *s);
-
 /* --- sampler_budget.c --- */
 
 void sampler_budget_init(struct sampler *s, uint64_t now);
