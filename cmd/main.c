@@ -12,6 +12,8 @@ static const struct {
 } commands[] = {
 	{"doctor", cmd_doctor,
 	 "tell whether a process can be profiled, how well, and what holds it"},
+	{"dump", cmd_dump,
+	 "print what all threads of a process do, their stacks and locks, and deadlocks"},
 	{"record", cmd_record, "profile a running process or a new command into a pprof file"},
 	{"report", cmd_report, "print the top functions of a pprof file"},
 };
@@ -46,7 +48,7 @@ int main(int argc, char **argv)
 		return CMD_OK;
 	}
 	fprintf(stderr,
-		"cprof: there is no command '%s'. Known: doctor, record, report; see cprof "
+		"cprof: there is no command '%s'. Known: doctor, dump, record, report; see cprof "
 		"--help.\n",
 		argv[1]);
 	return CMD_USAGE;
