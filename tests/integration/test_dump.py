@@ -11,6 +11,7 @@ import time
 
 from profile_pb import Profile
 from support import CPROF, Case, Target, main, need, victim, wait_for_text
+from test_torture import OTHER_ERRNO, read_table
 
 
 class DumpCase(Case):
@@ -398,6 +399,36 @@ class Output(DumpCase):
         self.assertTrue(found["ended"])
         self.assertFalse(found["complete"])
         self.assertIn("wait_pipe", self.functions(found, self.by_name(found, "pipe")))
+
+    def test_blocking_calls_do_not_notice(self):
+        """90 kinds of blocking calls go on beside one dump after the other, as test_torture has it
+        for recordings."""
+        with Target([victim("torture"), "60"], wait_for="ready") as target:
+            stops = 0
+            for _ in range(30):
+                stops += sum(t["stopped"] for t in self.dump(target.pid)["threads"])
+            target.process.terminate()
+            out = target.process.communicate(timeout=60)[0].decode()
+        self.assertGreater(stops, 0)
+        table = read_table(out)
+        self.assertGreater(len(table), 90)
+        for name, row in table.items():
+            self.assertEqual((row["eintr"], row["early"]), (0, 0), f"{name}: {row}")
+            if name not in OTHER_ERRNO:
+                self.assertEqual(row["wrong"], 0, f"{name}: {row}")
+
+    def test_held_by_a_debugger(self):
+        """What stands still can be read whoever holds it."""
+        need("gdb")
+        target, _ = self.start("ring", "2")
+        done = subprocess.run(["gdb", "-nx", "-batch", "-p", str(target.pid), "-ex",
+                               f"shell {CPROF} dump --deadlock --json -p {target.pid} >held; "
+                               "echo code $?"], cwd=self.folder, capture_output=True, text=True)
+        self.assertIn("code 3\n", done.stdout, done.stderr)
+        with open(self.path("held")) as file:
+            found = json.load(file)
+        self.assertEqual({t["state"] for t in found["threads"]}, {"t"})
+        self.assertEqual(len(found["deadlocks"]), 1)
 
     def waits_for_page(self, pid, tid):
         try:
