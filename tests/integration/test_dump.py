@@ -75,10 +75,6 @@ class Waits(DumpCase):
         for thread in found["threads"]:
             self.assertFalse(thread["stopped"], thread)
             self.assertTrue(found["stacks"][thread["stack"]]["complete"], thread)
-            for word, command in (("message queue", "-q"), ("semaphore set", "-s")):
-                match = re.search(word + r" (\d+)", thread["text"])
-                if match and shutil.which("ipcrm"):
-                    self.addCleanup(subprocess.run, ["ipcrm", command, match[1]])
         pipe = os.readlink(f"/proc/{self.target.pid}/fd/3")
         port = rf"127\.0\.0\.1:{self.port}"
         for name, call, kind, text in (

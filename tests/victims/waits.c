@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread for each kind of wait, named after it. Makes files in the current folder, and leaves a
- * System V message queue and a semaphore set behind.
+ * One thread for each kind of wait, named after it. Makes files in the current folder. Its System V
+ * message queue and semaphores end with it, in an IPC namespace of its own, where that is allowed.
  *
  *	waits [lazy | many N]
  *
@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -294,6 +295,7 @@ static void prepare(void)
 	socklen_t size = sizeof(address);
 	sigset_t set;
 
+	(void)unshare(CLONE_NEWIPC);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
