@@ -7,7 +7,8 @@ enum cmd_exit {
 	CMD_OK = 0,
 	CMD_PARTIAL = 1, /* there is a result, but not all of it; a message says what is missing */
 	CMD_FAILED = 2,
-	CMD_USAGE = 64, /* EX_USAGE of sysexits.h */
+	CMD_DEADLOCK = 3, /* dump --deadlock: it found one */
+	CMD_USAGE = 64,   /* EX_USAGE of sysexits.h */
 };
 
 struct option_table;
@@ -24,8 +25,9 @@ extern const struct cmd cmd_all[];
 
 int cmd_completion(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_dump(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 
-extern const struct option_table completion_options, doctor_options, record_options_table,
-	report_options;
+extern const struct option_table completion_options, doctor_options, dump_options,
+	record_options_table, report_options;

@@ -9,6 +9,8 @@ const struct cmd cmd_all[] = {
 	 "print what a shell needs to complete the words of a command line"},
 	{"doctor", cmd_doctor, &doctor_options,
 	 "tell whether a process can be profiled, how well, and what holds it"},
+	{"dump", cmd_dump, &dump_options,
+	 "print what all threads of a process do, their stacks and locks, and deadlocks"},
 	{"record", cmd_record, &record_options_table,
 	 "profile a running process or a new command into a pprof file"},
 	{"report", cmd_report, &report_options, "print the top functions of a pprof file"},

@@ -57,6 +57,10 @@ uint32_t module_map_count(const struct module_map *map);
 /** The mapping of the main executable (the file of /proc/PID/exe), or NULL. */
 const struct module_mapping *module_map_main(const struct module_map *map);
 
+/** The module that has a data address in one of its load segments, zeroed memory behind the file's
+ * bytes (.bss) included; or NULL. Opens modules. */
+struct module *module_map_find_data(const struct module_map *map, uint64_t addr);
+
 /**
  * A module of the same mapping and file for another thread. The file is opened here; what is read
  * of it and its debug file is up to the clone. To be called by the thread that owns the module.
@@ -139,6 +143,11 @@ struct module_symbol {
  * @return true and *ret_symbol (borrowed), or false
  */
 bool module_symbol_at(struct module *module, uint64_t addr, struct module_symbol *ret_symbol);
+
+/** The variable (STT_OBJECT with a size) that covers a target address, of the same tables. Goes
+ * through all of them at each call. A GLOBAL or WEAK one before a LOCAL one. Returns true and
+ * *ret_symbol, whose name is borrowed and may have a version ("@VERSION"), or false. */
+bool module_object_at(struct module *module, uint64_t addr, struct module_symbol *ret_symbol);
 
 /** Is there a .symtab (or .gnu_debugdata) rather than .dynsym only? */
 bool module_has_symtab(struct module *module);

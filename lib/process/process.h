@@ -71,6 +71,24 @@ int process_stat_parse(const char *text, struct process_stat *ret_stat);
 /** Reads /proc/PID/stat. Returns 0, -ESRCH when it is gone, or a negative errno. */
 int process_stat_read(const struct process *process, struct process_stat *ret_stat);
 
+/** Reads /proc/PID/task/TID/stat. Returns 0, -ESRCH when it is gone, or a negative errno. */
+int process_thread_stat_read(const struct process *process, pid_t tid,
+			     struct process_stat *ret_stat);
+
+/** What /proc/PID/task/TID/schedstat tells (fs/proc/base.c proc_pid_schedstat): while neither
+ * number moves, the thread is not put on a CPU, and is in one and the same wait. */
+struct process_turns {
+	uint64_t run_ns; /* CPU time, up to the last scheduler tick while it runs */
+	uint64_t slices; /* times it was put on a CPU */
+};
+
+/** Returns 0, -ESRCH when it is gone, -EINVAL without CONFIG_SCHED_INFO, or a negative errno. */
+int process_turns_read(const struct process *process, pid_t tid, struct process_turns *ret_turns);
+
+/** The thread's id in the innermost pid namespace that it is in (NSpid of its status file); 0 when
+ * it is gone. */
+pid_t process_inner_tid(const struct process *process, pid_t tid);
+
 /** What /proc/PID/task/TID/syscall tells of a thread that is not running; man proc(5). */
 struct process_syscall {
 	int64_t nr;       /* -1: blocked, but not in a system call */

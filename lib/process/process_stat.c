@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/parse.h"
+#include "base/text.h"
 
 /* Fields by their number in proc_pid_stat(5). */
 enum {
@@ -23,54 +24,6 @@ enum {
 	STARTTIME = 22,
 	PROCESSOR = 39,
 };
-
-/* Length of the UTF-8 sequence at s (RFC 3629, section 4), 0 when there is none. */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	uint32_t code;
-
-	if (n == 1)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || left < n)
-		return 0;
-	code = s[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (s[i] & 0x3fu);
-	}
-	/* Overlong forms, surrogates and what lies beyond Unicode. */
-	if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || code > 0x10ffff ||
-	    (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return n;
-}
-
-/* Copies whole characters; what is not printable becomes a question mark. */
-static void copy_name(char *name, size_t cap, const char *from, size_t size)
-{
-	size_t n = 0, used;
-
-	for (size_t i = 0; i < size; i += used) {
-		const unsigned char *s = (const unsigned char *)from + i;
-		size_t length = utf8_length(s, size - i);
-		/* C0, DEL, and C1 as encoded in UTF-8. */
-		bool printable = length > 0 && s[0] >= 0x20 && s[0] != 0x7f &&
-				 !(length == 2 && s[0] == 0xc2 && s[1] < 0xa0);
-
-		used = MAX(length, (size_t)1);
-		if (n + (printable ? used : 1) >= cap)
-			break;
-		if (!printable) {
-			name[n++] = '?';
-			continue;
-		}
-		memcpy(name + n, s, used);
-		n += used;
-	}
-	name[n] = '\0';
-}
 
 int process_stat_parse(const char *text, struct process_stat *ret_stat)
 {
@@ -95,7 +48,7 @@ int process_stat_parse(const char *text, struct process_stat *ret_stat)
 	stat.n_threads = (uint32_t)fields[NUM_THREADS];
 	stat.start_time = fields[STARTTIME];
 	stat.processor = (int)fields[PROCESSOR];
-	copy_name(stat.name, sizeof(stat.name), open + 1, (size_t)(close - open - 1));
+	text_clean(stat.name, sizeof(stat.name), open + 1, (size_t)(close - open - 1));
 	*ret_stat = stat;
 	return 0;
 }

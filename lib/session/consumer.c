@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "session/consumer_priv.h"
+#include "session/session_call.h"
 
 /* Reading the maps takes the target's mmap_lock for a moment: at most this share of the time. */
 #define REFRESH_SHARE 20
@@ -138,26 +139,6 @@ static void load_frames(struct consumer *c, const struct snapshot *snapshot)
 		c->trace.frames[i] = (struct frame){.pc = pcs[i].pc, .exact = pcs[i].exact != 0};
 }
 
-/* The call that restart_syscall(2) continues is the one whose instructions the thread is behind. */
-static int32_t resolve_call(const struct consumer *c, const struct consumer_image *image,
-			    const struct snapshot *snapshot)
-{
-	const struct arch *arch = arch_native();
-	const struct module_mapping *m;
-	size_t before, after;
-	const uint8_t *code;
-	int64_t nr = -1;
-
-	if (snapshot->syscall < 0 || (uint64_t)snapshot->syscall != arch->restart_syscall ||
-	    c->trace.n_frames == 0)
-		return snapshot->syscall;
-	m = module_map_find(image->map, c->trace.frames[0].pc);
-	code = m ? module_text(m->module, c->trace.frames[0].pc, &before, &after) : NULL;
-	if (code)
-		nr = arch_syscall_before(arch, code, before);
-	return nr < 0 ? snapshot->syscall : (int32_t)nr;
-}
-
 static int take_stack(struct consumer *c, struct consumer_image *image,
 		      const struct snapshot *snapshot, uint32_t *ret_stack)
 {
@@ -176,7 +157,9 @@ static int take_stack(struct consumer *c, struct consumer_image *image,
 			return -ENOMEM;
 	}
 	slot = &c->slots.items[snapshot->slot];
-	slot->syscall = resolve_call(c, image, snapshot);
+	slot->syscall = snapshot->syscall;
+	if (c->trace.n_frames)
+		slot->syscall = session_call(image->map, c->trace.frames[0].pc, snapshot->syscall);
 	r = consumer_stack(c, image, slot->syscall, snapshot, &slot->stack);
 	*ret_stack = slot->stack;
 	return r;

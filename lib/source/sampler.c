@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/map64.h"
 #include "source/sampler_priv.h"
+#include "source/source_priv.h"
 
 /* Polling for a stop costs a CPU but saves the wake-up: half the pause. See lib/README.md. Shorter
  * when a thread waits for our CPU meanwhile. */
@@ -107,8 +108,11 @@ int sampler_new(const struct sampler_options *options, struct queue *queue,
 	r = s->lanes ? begin(s) : -ENOMEM;
 	/* Behind the command's start, which must not inherit it; on a busy machine the first tick
 	 * is not to wait. */
-	if (r >= 0)
-		sampler_raise_priority(s);
+	if (r >= 0) {
+		s->stats.realtime = source_raise_priority();
+		errno = 0;
+		s->stats.nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+	}
 	share_out_fds(s);
 	if (r >= 0 && options->engine == SAMPLER_LIBUNWIND) {
 		s->trace = malloc(sizeof(*s->trace));

@@ -335,11 +335,6 @@ struct snapshot *sampler_copy(struct sampler *s, struct sampler_target *target,
 /** Handles one event of the tracee set: takes the sample, releases the thread. */
 void sampler_on_event(struct sampler *s, const struct tracee_event *event);
 
-/* --- sampler_priority.c --- */
-
-/** Gets this thread onto a CPU at once when it wakes, as far as it is allowed to. */
-void sampler_raise_priority(struct sampler *s);
-
 /* --- sampler_aside.c --- */
 
 /** A thread of the target runs on our CPU: moves to one where none does, if there is one. True when

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "source/sampler_priv.h"
+#include "source/source_priv.h"
 
 /* Results that the kernel leaves where a stop ended a wait: ERESTARTSYS, ERESTARTNOINTR,
  * ERESTARTNOHAND, ERESTART_RESTARTBLOCK (include/linux/errno.h), and EINTR. */
@@ -83,38 +84,16 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 		sampler_wall_charge_rest(s, target, thread);
 }
 
-/* Only what surely lies in memory is read while the thread is held, see sampler_stack.c. */
-static bool read_memory(void *from, uint64_t addr, void *bytes, size_t size)
-{
-	struct sampler_target *target = from;
-	uint64_t start, end;
-
-	return sampler_stack_bounds(target, addr, &start, &end) &&
-	       process_read(target->process, addr, bytes, size) == (ssize_t)size;
-}
-
 static void repair(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
 		   const void *user)
 {
-	bool plain = tracee_needs_restart_syscall(s->arch, user) &&
-		     process_thread_is_filtered(thread->tid);
-	const struct arch_transfer *transfer =
-		arch_transfer_short(s->arch, user, read_memory, target);
+	struct source_mend mend =
+		source_mend(s->set, thread->tid, s->arch, user, target->process, &target->maps);
 
-	switch (tracee_repair(s->set, thread->tid, s->arch, user, plain)) {
-	case TRACEE_NOT_NEEDED:
-		break;
-	case TRACEE_REPAIRED:
-		s->stats.repaired++;
-		break;
-	case TRACEE_LEFT_EINTR:
-		s->stats.left_eintr++;
-		break;
-	}
-	s->stats.short_counts += transfer != NULL;
-	if (transfer && transfer->keeps_error)
-		(void)tracee_mend_socket(thread->tid, s->arch, user);
-	sampler_thread_rest(s, thread, transfer != NULL);
+	s->stats.repaired += mend.repair == TRACEE_REPAIRED;
+	s->stats.left_eintr += mend.repair == TRACEE_LEFT_EINTR;
+	s->stats.short_counts += mend.cut_short;
+	sampler_thread_rest(s, thread, mend.cut_short);
 }
 
 static void on_stop(struct sampler *s, const struct tracee_event *event)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -21,6 +22,13 @@
 #include "session/consumer.h"
 #include "snapshot/snapshot.h"
 #include "unwind/unwind.h"
+
+/* Time stands still: what is done every few seconds would count, more of it on a busy machine. */
+int clock_gettime(clockid_t clock, struct timespec *ret_time)
+{
+	*ret_time = (struct timespec){.tv_sec = 1000};
+	return 0;
+}
 
 #ifdef __clang__
 #define NOINLINE __attribute__((noinline))

@@ -70,6 +70,12 @@ class Target:
         while self.cpu_ticks() < start + 30:
             time.sleep(0.01)
 
+    def wait_until_busy(self, ticks=5):
+        """Until it has used that much CPU time more."""
+        start = self.cpu_ticks()
+        while self.cpu_ticks() < start + ticks:
+            time.sleep(0.01)
+
     def state(self):
         with open(f"/proc/{self.pid}/stat") as file:
             return file.read().rsplit(")", 1)[1].split()[0]

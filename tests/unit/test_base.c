@@ -17,6 +17,7 @@
 #include "base/parse.h"
 #include "base/queue.h"
 #include "base/ring.h"
+#include "base/text.h"
 
 static void parses_durations(void **state)
 {
@@ -282,6 +283,48 @@ static void reads_fields(void **state)
 	assert_int_equal(parse_fields("7 x 8", fields, 3), 1);
 }
 
+static void text_is_clean(void **state)
+{
+	static const struct {
+		const char *from, *to;
+	} cases[] = {
+		{"plain", "plain"},
+		{"a\x1b[31m\n\x7f", "a?[31m??"},
+		{"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+		 "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+		/* A C1 control, a lonely byte, an overlong slash, half a character. */
+		{"\xc2\x9b", "?"},
+		{"\xff", "?"},
+		{"\xc0\xaf", "??"},
+		{"\xe2\x82", "??"},
+	};
+	char text[64];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(
+			text_clean(text, sizeof(text), cases[i].from, strlen(cases[i].from)),
+			strlen(cases[i].to));
+		assert_string_equal(text, cases[i].to);
+	}
+	/* No character is cut in two. */
+	assert_int_equal(text_clean(text, 5, "abc\xc3\xa9", 5), 3);
+	assert_string_equal(text, "abc");
+	assert_int_equal(text_clean(text, 1, "abc", 3), 0);
+}
+
+static void text_keeps_its_bound(void **state)
+{
+	char text[8] = "";
+	size_t n = text_add(text, sizeof(text), 0, "%s", "abc");
+
+	assert_int_equal(n, 3);
+	n = text_add(text, sizeof(text), n, "%d", 123456);
+	assert_int_equal(n, 7);
+	assert_string_equal(text, "abc1234");
+	assert_int_equal(text_add(text, sizeof(text), n, "x"), 7);
+	assert_string_equal(text, "abc1234");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +339,8 @@ int main(void)
 		cmocka_unit_test(queue_passes_every_record_in_order),
 		cmocka_unit_test(queue_uses_the_large_ring_last),
 		cmocka_unit_test(reads_fields),
+		cmocka_unit_test(text_is_clean),
+		cmocka_unit_test(text_keeps_its_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

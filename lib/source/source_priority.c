@@ -5,7 +5,6 @@
  * to let the running one finish its slice (kernel/sched/fair.c RUN_TO_PARITY), unless its own slice
  * is the shorter one (PREEMPT_SHORT), which anybody may ask for.
  */
-#include <errno.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>
 #include <sys/prctl.h>
@@ -14,22 +13,21 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "source/sampler_priv.h"
+#include "source/source_priv.h"
 
 /* The shortest slice that the kernel grants. */
 #define SLICE_NS (100 * NSEC_PER_USEC)
 
-void sampler_raise_priority(struct sampler *s)
+bool source_raise_priority(void)
 {
 	struct sched_attr attr = {.size = sizeof(attr),
 				  .sched_policy = SCHED_RR,
 				  .sched_flags = SCHED_FLAG_RESET_ON_FORK,
 				  .sched_priority = 1};
+	bool realtime = syscall(SYS_sched_setattr, 0, &attr, 0) == 0;
 	int nice = -20;
 
-	if (syscall(SYS_sched_setattr, 0, &attr, 0) == 0) {
-		s->stats.realtime = true;
-	} else {
+	if (!realtime) {
 		while (nice < 0 && setpriority(PRIO_PROCESS, (id_t)gettid(), nice) < 0)
 			nice += 5;
 		attr.sched_policy = SCHED_NORMAL;
@@ -38,8 +36,7 @@ void sampler_raise_priority(struct sampler *s)
 		attr.sched_runtime = SLICE_NS;
 		(void)syscall(SYS_sched_setattr, 0, &attr, 0);
 	}
-	errno = 0;
-	s->stats.nice = getpriority(PRIO_PROCESS, (id_t)gettid());
 	/* The default slack of 50 µs would be the largest part of a tick's error. */
 	prctl(PR_SET_TIMERSLACK, 1UL);
+	return realtime;
 }
