@@ -26,11 +26,15 @@ HEAD = """\
 """
 
 
+# Only inside of these: the consumer has a thread beside it, which gets as far as it gets.
+COUNTED = {"unwind": "unwinder_run", "consume": "consumer_take"}
+
+
 def count(kind, depth, times):
     """Instructions of one run, and the frames of its stack."""
-    done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", REPLAY,
-                           kind, str(depth), str(times)], capture_output=True, text=True,
-                          timeout=100)
+    done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                           f"--toggle-collect={COUNTED[kind]}", REPLAY, kind, str(depth),
+                           str(times)], capture_output=True, text=True, timeout=100)
     collected = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode or not collected:
         sys.exit(f"replay {kind} {depth}: exit {done.returncode}\n{done.stderr}")
