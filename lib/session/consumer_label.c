@@ -75,9 +75,9 @@ static int make_labels(struct consumer *c, const struct consumer_image *image,
 		add(&labels, "process", image->name);
 		add_number(&labels, "pid", image->pid);
 	}
-	if (snapshot->count) {
+	if (snapshot_has_stack(snapshot)) {
 		add(&labels, "mode", kernel ? "kernel" : "user");
-		if (c->options.type == SAMPLER_WALL) {
+		if (c->options.types & SAMPLER_WALL) {
 			add(&labels, "state", state_name(snapshot->state));
 			if (syscall >= 0)
 				add(&labels, "syscall", arch_syscall_name(arch_native(), syscall));
@@ -94,7 +94,7 @@ int consumer_labels(struct consumer *c, const struct consumer_image *image,
 	struct consumer_slot *slot;
 	int r;
 
-	if (!snapshot->count || snapshot->slot >= c->slots.n)
+	if (!snapshot_has_stack(snapshot) || snapshot->slot >= c->slots.n)
 		return make_labels(c, image, snapshot, syscall, ret_labels);
 	slot = &c->slots.items[snapshot->slot];
 	if (!slot->labels || slot->generation != snapshot->generation ||

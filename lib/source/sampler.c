@@ -193,7 +193,7 @@ static int tick(struct sampler *s, uint64_t now)
 	if (r < 0)
 		return r;
 	sampler_budget_check(s, now);
-	for (size_t i = 0; i < s->targets.n && s->options.type == SAMPLER_WALL; i++)
+	for (size_t i = 0; i < s->targets.n && sampler_wants(s, SAMPLER_WALL); i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
 	awaited = sampler_choose_and_stop(s, now, &here);
@@ -241,7 +241,7 @@ static void settle_children(struct sampler *s)
 static void settle(struct sampler *s)
 {
 	s->settling_since = clock_now_ns();
-	if (s->options.children && s->options.type == SAMPLER_CPU)
+	if (s->options.children && sampler_wants(s, SAMPLER_CPU))
 		settle_children(s);
 	for (size_t i = 0; i < s->targets.n; i++)
 		sampler_target_settle(s, s->targets.items[i]);

@@ -30,9 +30,10 @@ enum sampler_engine {
 	SAMPLER_LIBUNWIND, /* unwound by libunwind while the thread is held */
 };
 
+/** What is measured; several at once. */
 enum sampler_type {
-	SAMPLER_CPU,  /* CPU time of running threads */
-	SAMPLER_WALL, /* elapsed time of all threads, by state */
+	SAMPLER_CPU = 1 << 0,  /* CPU time of running threads */
+	SAMPLER_WALL = 1 << 1, /* elapsed time of all threads, by state */
 };
 
 /** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). */
@@ -53,9 +54,9 @@ struct sampler_options {
 	char *const *argv; /* command to start instead; NULL-terminated, borrowed */
 	const pid_t *tids; /* sample only these; borrowed; n_tids 0 = all */
 	unsigned n_tids;
-	unsigned hz;          /* ticks per second */
-	uint64_t duration_ns; /* 0 = until stopped or the target ends */
-	enum sampler_type type;
+	unsigned hz;           /* ticks per second */
+	uint64_t duration_ns;  /* 0 = until stopped or the target ends */
+	unsigned types;        /* of enum sampler_type */
 	bool children;         /* sample the processes that it starts, too */
 	double max_overhead;   /* share of the target's CPU time that stops may take; 0 = any */
 	uint64_t max_pause_ns; /* of one stop; 0 = any */

@@ -139,6 +139,12 @@ struct sampler {
 	struct sampler_stats stats;
 };
 
+/** Is any of these types wanted? */
+static inline bool sampler_wants(const struct sampler *s, unsigned types)
+{
+	return s->options.types & types;
+}
+
 /* --- sampler_target.c --- */
 
 /** Adds a process to those sampled. first: it has a past before the recording. Returns 0, -ESRCH,

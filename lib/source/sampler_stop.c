@@ -64,7 +64,6 @@ static struct snapshot *take(struct sampler *s, struct sampler_target *target,
 		snapshot = sampler_copy(s, target, thread, sp, ahead);
 	if (!snapshot)
 		return NULL;
-	snapshot->count = 1;
 	snapshot->syscall = nr >= 0 ? (int32_t)nr : -1;
 	arch_regs_load(s->arch, user, &snapshot->regs);
 	return snapshot;
@@ -73,13 +72,21 @@ static struct snapshot *take(struct sampler *s, struct sampler_target *target,
 static void publish(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
 		    struct snapshot *snapshot)
 {
-	snapshot->cpu_ns = thread->run_ns - thread->charged_ns;
-	thread->charged_ns = thread->run_ns;
-	target->sampled_ns += snapshot->cpu_ns;
-	if (s->options.type == SAMPLER_WALL && !sampler_wall_charge(thread, snapshot))
+	bool runs = snapshot->state == SNAPSHOT_RUNNING;
+
+	/* Owed to this thread since its last sample: none, if it was stopped twice in a tick. */
+	if (sampler_wants(s, SAMPLER_WALL) && !sampler_wall_charge(thread, snapshot) &&
+	    !(runs && sampler_wants(s, SAMPLER_CPU)))
 		return; /* the room in the queue is given up */
+	/* What it used before it blocked belongs to the next sample of it running. */
+	if (runs) {
+		snapshot->cpu_count = 1;
+		snapshot->cpu_ns = thread->run_ns - thread->charged_ns;
+		thread->charged_ns = thread->run_ns;
+		target->sampled_ns += snapshot->cpu_ns;
+	}
 	sampler_put(s, snapshot);
-	if (s->options.type == SAMPLER_WALL)
+	if (sampler_wants(s, SAMPLER_WALL))
 		sampler_wall_charge_rest(s, target, thread);
 }
 
@@ -141,7 +148,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 			 * not run when it was asked to stop. */
 			waiting = thread->slices != slices;
 		}
-		if (!waiting || s->options.type == SAMPLER_WALL)
+		if (!waiting || sampler_wants(s, SAMPLER_WALL))
 			snapshot = take(s, target, thread, user, &ahead);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
