@@ -147,7 +147,7 @@ static int finish(struct record *record, int result)
 	}
 	partial |= summary_losses(stats);
 	if (!record->options.quiet) {
-		summary_print(stats, record->options.verbose > 0);
+		summary_print(stats, &record->options.session.sampler, record->options.verbose > 0);
 		record_files_print(&record->files);
 	}
 	if (stats->sampler.denied && !stats->sampler.samples)

@@ -24,6 +24,7 @@ enum {
 	OPTION_UNWINDER,
 	OPTION_NO_INLINES,
 	OPTION_EXIT_STATUS,
+	OPTION_PARKED,
 	OPTION_CHILDREN,
 	OPTION_MAX_OVERHEAD,
 	OPTION_MAX_PAUSE,
@@ -37,7 +38,8 @@ static const struct option_row rows[] = {
 	{'F', "frequency", "HZ", "samples per second and busy thread, 1 to 10000 (default 100)"},
 	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)"},
 	{OPTION_TYPE, "type", "TYPE[,TYPE...]",
-	 "what to measure: cpu (default), wall; a file for each"},
+	 "what to measure: cpu (default), wall, block; a file for each"},
+	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},
 	{OPTION_CHILDREN, "children", NULL, "also the processes that it starts"},
 	{OPTION_MAX_OVERHEAD, "max-overhead", "PERCENT",
 	 "of its CPU time that stops may take; 0: any (default 5)"},
@@ -174,6 +176,9 @@ static bool parse_one(struct record_options *options, int option, const char *te
 		return true;
 	case OPTION_TYPE:
 		return parse_types(text, &sampler->types);
+	case OPTION_PARKED:
+		sampler->keep_parked = true;
+		return true;
 	case OPTION_CHILDREN:
 		sampler->children = true;
 		return true;
@@ -241,6 +246,10 @@ static int parse(struct record_options *options, int argc, char **argv)
 	}
 	if (!sampler->types)
 		sampler->types = SAMPLER_CPU;
+	if (sampler->keep_parked && !(sampler->types & SAMPLER_BLOCK)) {
+		fprintf(stderr, "cprof: --parked goes with --type block only.\n");
+		return CMD_USAGE;
+	}
 	if (!options->has_duration && !sampler->argv)
 		sampler->duration_ns = DEFAULT_DURATION;
 	return CMD_OK;

@@ -148,16 +148,10 @@ static void print_more(const struct session_stats *stats)
 		format_duration(stats->naming_ns, before));
 }
 
-void summary_print(const struct session_stats *stats, bool verbose)
+static void print_cpu(const struct sampler_stats *s)
 {
-	const struct sampler_stats *s = &stats->sampler;
-	double seconds = (double)s->elapsed_ns / 1e9;
 	char p50[32], p99[32], max[32], total[32];
 
-	fprintf(stderr, "samples  %" PRIu64 " of %u threads in %.1f s, %.0f ticks per second\n",
-		s->samples, s->threads_seen, seconds, seconds > 0 ? (double)s->ticks / seconds : 0);
-	if (s->children)
-		fprintf(stderr, "children %" PRIu64 " processes\n", s->children);
 	fprintf(stderr, "cpu      %.3f s: %.3f s on stacks", (double)s->cpu_ns / 1e9,
 		(double)s->sampled_ns / 1e9);
 	if (s->never_met_ns)
@@ -170,6 +164,36 @@ void summary_print(const struct session_stats *stats, bool verbose)
 		format_duration(hist_quantile(&s->pause, 0.5), p50),
 		format_duration(hist_quantile(&s->pause, 0.99), p99),
 		format_duration(s->pause.max, max), format_duration(s->pause.sum, total));
+}
+
+static void print_waits(const struct sampler_stats *s, const struct sampler_options *options)
+{
+	char delay[32];
+
+	fprintf(stderr, "waits    %" PRIu64 ", %s in all\n", s->waits,
+		format_duration(s->delay_ns, delay));
+	if (s->parked)
+		fprintf(stderr,
+			"parked   %" PRIu32 " threads waited in one place all the time, and %s\n",
+			s->parked,
+			options->keep_parked ? "have the label parked"
+					     : "are left out; --parked keeps them");
+}
+
+void summary_print(const struct session_stats *stats, const struct sampler_options *options,
+		   bool verbose)
+{
+	const struct sampler_stats *s = &stats->sampler;
+	double seconds = (double)s->elapsed_ns / 1e9;
+
+	fprintf(stderr, "samples  %" PRIu64 " of %u threads in %.1f s, %.0f ticks per second\n",
+		s->samples, s->threads_seen, seconds, seconds > 0 ? (double)s->ticks / seconds : 0);
+	if (s->children)
+		fprintf(stderr, "children %" PRIu64 " processes\n", s->children);
+	if (options->types & (SAMPLER_CPU | SAMPLER_WALL))
+		print_cpu(s);
+	if (options->types & SAMPLER_BLOCK)
+		print_waits(s, options);
 	print_stacks("stacks", stats->traces);
 	print_stacks("blocked", stats->read_traces);
 	print_budget(stats);

@@ -26,6 +26,15 @@ static const struct session_type table[] = {
 		.per_tick = true,
 		.label_keys = {"thread", "tid", "process", "pid", "mode", "state", "syscall"},
 	},
+	{
+		/* As of Go's runtime, src/runtime/pprof/protomem.go and pprof.go. */
+		.type = SAMPLER_BLOCK,
+		.name = "block",
+		.values = {{"contentions", "count"}, {"delay", "nanoseconds"}},
+		.n_values = 2,
+		.period_type = {"contentions", "count"},
+		.label_keys = {"thread", "tid", "process", "pid", "state", "syscall", "parked"},
+	},
 };
 
 const struct session_type *session_type_get(unsigned index)
@@ -87,6 +96,7 @@ bool session_types_values(unsigned types, const struct snapshot *snapshot,
 	const int64_t values[][SESSION_TYPE_MAX_VALUES] = {
 		{snapshot->cpu_count, (int64_t)snapshot->cpu_ns},
 		{snapshot->count, (int64_t)snapshot->wall_ns},
+		{snapshot->waits, (int64_t)snapshot->delay_ns},
 	};
 	uint32_t n = 0;
 	bool any = false;

@@ -54,6 +54,9 @@ struct snapshot {
 	uint64_t time_ns;    /* CLOCK_MONOTONIC */
 	uint64_t cpu_ns;     /* CPU time since the thread's previous sample */
 	uint64_t wall_ns;    /* likewise elapsed time */
+	uint64_t delay_ns;   /* time blocked … */
+	uint32_t waits;      /* … in so many waits */
+	uint32_t parked;     /* the one wait of a thread that did not move all the time */
 	struct arch_regs regs;
 	uint64_t stack_addr; /* target address of bytes[0] */
 	uint64_t stack_end;  /* end of the stack's mapping; bytes may end before it */

@@ -193,9 +193,11 @@ static int tick(struct sampler *s, uint64_t now)
 	if (r < 0)
 		return r;
 	sampler_budget_check(s, now);
-	for (size_t i = 0; i < s->targets.n && sampler_wants(s, SAMPLER_WALL); i++)
+	for (size_t i = 0; i < s->targets.n && sampler_wants(s, SAMPLER_WAITS); i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
+	if (!sampler_wants(s, SAMPLER_STOPS))
+		return 0;
 	awaited = sampler_choose_and_stop(s, now, &here);
 	if (here && sampler_step_aside(s, now)) {
 		here = false;

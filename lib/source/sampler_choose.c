@@ -157,7 +157,7 @@ unsigned sampler_choose_and_stop(struct sampler *s, uint64_t now, bool *ret_here
 
 		if (!lane->target)
 			continue;
-		if (sampler_wants(s, SAMPLER_WALL))
+		if (sampler_wants(s, SAMPLER_WAITS))
 			sampler_wall_runs(&lane->target->threads.items.items[lane->thread]);
 		if (tracee_held(s->set) >= HELD_PER_CPU * s->n_cpus)
 			break;

@@ -13,6 +13,14 @@ struct sampler_owed {
 	uint64_t ns;
 };
 
+/* See sampler_block.c. */
+struct sampler_block {
+	bool known;        /* `switches` is */
+	int64_t switches;  /* voluntary ones, but for those of our stops, when read last */
+	uint32_t waits;    /* not charged yet … */
+	uint64_t delay_ns; /* … and the time blocked so far */
+};
+
 /* See sampler_wall.c. */
 struct sampler_wait {
 	bool known;  /* it is blocked, and its stack was read */
@@ -24,6 +32,7 @@ struct sampler_wait {
 	struct sampler_owed owed[SNAPSHOT_RUNNABLE + 1]; /* by state: running, runnable */
 	uint64_t owed_last_ns;
 	uint64_t unplaced_ns; /* of records that found no room in the queue */
+	struct sampler_block block;
 };
 
 /* One thread. Times of the kernel's schedstat, in nanoseconds. */
@@ -37,15 +46,16 @@ struct sampler_thread {
 	uint64_t run_ns;                   /* CPU time at the last look */
 	uint64_t slices;                   /* times it was put on a CPU, at the last look */
 	uint64_t charged_ns;               /* CPU time up to its last sample */
-	uint64_t moved_at;   /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
-	uint64_t arrived_at; /* when slices last moved */
-	uint64_t user_sp;    /* at its last stop, if that was in user code; else 0 */
-	uint64_t stops;      /* times it was stopped */
+	uint64_t moved_at;     /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
+	uint64_t arrived_at;   /* when slices last moved */
+	uint64_t user_sp;      /* at its last stop, if that was in user code; else 0 */
+	uint64_t stops;        /* times it was stopped */
+	uint64_t own_switches; /* voluntary ones that our stops made */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
 	bool is_busy, is_unsettled;   /* on the lists of struct sampler_threads */
 	bool present;                 /* found by the directory scan under way */
 	bool forked;                  /* no execve since its fork, at the last look at its state */
-	struct sampler_wait wait;     /* SAMPLER_WALL only */
+	struct sampler_wait wait;     /* SAMPLER_WAITS only */
 };
 
 /* Tables sorted by tid, as the kernel lists them. */
@@ -138,6 +148,10 @@ struct sampler {
 	struct sampler_budget budget;
 	struct sampler_stats stats;
 };
+
+/* Types for which blocked threads are read, and those for which running ones are stopped. */
+#define SAMPLER_WAITS (SAMPLER_WALL | SAMPLER_BLOCK)
+#define SAMPLER_STOPS (SAMPLER_CPU | SAMPLER_WALL)
 
 /** Is any of these types wanted? */
 static inline bool sampler_wants(const struct sampler *s, unsigned types)
@@ -251,6 +265,10 @@ bool sampler_thread_runs(struct sampler *s, struct sampler_target *target,
 /** State letter and last CPU of a thread, its name noted; 0 when it is gone. */
 char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 			  struct sampler_thread *thread, int *ret_cpu);
+
+/** Reads how often it has left its CPU by itself, to wait; false when it is gone. */
+bool sampler_thread_switches(struct sampler *s, struct sampler_target *target,
+			     const struct sampler_thread *thread, uint64_t *ret_switches);
 
 /** Notes whether a stop cut a transfer short: the thread is then left alone for a while, the longer
  * the more often it happens. */
@@ -370,6 +388,27 @@ uint64_t sampler_budget_add(struct sampler *s, const struct tracee_event *event)
 
 /** Once per tick: adapts the period to what the stops cost. */
 void sampler_budget_check(struct sampler *s, uint64_t now);
+
+/* --- sampler_block.c --- */
+
+/** Does a thread in this state wait for something, as against for a CPU or a debugger? */
+bool sampler_block_counts(enum snapshot_state state);
+
+/** A thread was met that did not run when it was born or looked at: its waits count from here. */
+void sampler_block_begin(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread);
+
+/** It is blocked, since its last read for up to ns: owed until the wait ends. */
+void sampler_block_read(struct sampler_thread *thread, uint64_t switches, enum snapshot_state state,
+			uint64_t ns);
+
+/** Charges all that is owed to a record of its stack; parked: one of a thread that never moved. */
+void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
+			  struct snapshot *snapshot, bool parked);
+
+/** Owes what it waited since it was read last, at its end or that of the recording. */
+void sampler_block_settle(struct sampler *s, struct sampler_target *target,
+			  struct sampler_thread *thread);
 
 /* --- sampler_wall.c --- */
 

@@ -67,6 +67,7 @@ static int add_thread(struct sampler *s, struct sampler_target *target, pid_t ti
 					  .syscall_fd = -1,
 					  .slot = take_slot(s),
 					  .wait.charged_at = now,
+					  .wait.block.known = !first,
 					  .present = true,
 					  .is_unsettled = true};
 	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], SAMPLER_TOP_UNKNOWN);
@@ -121,7 +122,7 @@ static void drop_ended(struct sampler *s, struct sampler_target *target, uint64_
 			threads->items.items[kept++] = *thread;
 			continue;
 		}
-		if (sampler_wants(s, SAMPLER_WALL))
+		if (sampler_wants(s, SAMPLER_WAITS))
 			sampler_wall_settle(s, target, thread, now);
 		sampler_thread_count_stops(s, target, thread);
 		forget_thread(s, thread);

@@ -75,9 +75,11 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 	bool runs = snapshot->state == SNAPSHOT_RUNNING;
 
 	/* Owed to this thread since its last sample: none, if it was stopped twice in a tick. */
-	if (sampler_wants(s, SAMPLER_WALL) && !sampler_wall_charge(thread, snapshot) &&
+	if (sampler_wants(s, SAMPLER_WAITS) && !sampler_wall_charge(thread, snapshot) &&
 	    !(runs && sampler_wants(s, SAMPLER_CPU)))
 		return; /* the room in the queue is given up */
+	snapshot->delay_ns = runs ? 0 : snapshot->wall_ns;
+	s->stats.delay_ns += snapshot->delay_ns;
 	/* What it used before it blocked belongs to the next sample of it running. */
 	if (runs) {
 		snapshot->cpu_count = 1;
@@ -86,7 +88,7 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 		target->sampled_ns += snapshot->cpu_ns;
 	}
 	sampler_put(s, snapshot);
-	if (sampler_wants(s, SAMPLER_WALL))
+	if (sampler_wants(s, SAMPLER_WAITS))
 		sampler_wall_charge_rest(s, target, thread);
 }
 
@@ -148,12 +150,14 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 			 * not run when it was asked to stop. */
 			waiting = thread->slices != slices;
 		}
-		if (!waiting || sampler_wants(s, SAMPLER_WALL))
+		if (!waiting || sampler_wants(s, SAMPLER_WAITS))
 			snapshot = take(s, target, thread, user, &ahead);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
 		thread->stops++;
+		/* The wait that it goes back to is the one it was in. */
+		thread->own_switches += 1 + waiting;
 	}
 	tracee_release(s->set, event->tid);
 	hist_add(&s->stats.pause, sampler_budget_add(s, event));

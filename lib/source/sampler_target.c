@@ -163,7 +163,7 @@ static void on_exec(struct sampler *s, struct sampler_target *target, uint64_t n
 {
 	if (!target->left) {
 		/* Before its name goes. */
-		if (sampler_wants(s, SAMPLER_WALL))
+		if (sampler_wants(s, SAMPLER_WAITS))
 			sampler_threads_settle_wall(s, target, now);
 		sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
 		target->generation = s->next_generation++;
@@ -229,7 +229,7 @@ void sampler_target_settle(struct sampler *s, struct sampler_target *target)
 	for (size_t i = 0; i < target->threads.items.n; i++) {
 		struct sampler_thread *thread = &target->threads.items.items[i];
 
-		if (sampler_wants(s, SAMPLER_WALL))
+		if (sampler_wants(s, SAMPLER_WAITS))
 			sampler_wall_settle(s, target, thread, now);
 		if (sampler_wants(s, SAMPLER_CPU) && !target->ended)
 			settle_thread(s, target, thread);

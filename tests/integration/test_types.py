@@ -8,10 +8,12 @@ WAITS = ["wait_sleep", "wait_poll", "wait_pipe", "wait_mutex", "wait_condition"]
 VALUES = {
     "cpu": [("samples", "count"), ("cpu", "nanoseconds")],
     "wall": [("samples", "count"), ("wall", "nanoseconds")],
+    "block": [("contentions", "count"), ("delay", "nanoseconds")],
 }
 LABELS = {
     "cpu": {"thread", "tid", "mode"},
     "wall": {"thread", "tid", "mode", "state", "syscall"},
+    "block": {"thread", "tid", "state", "syscall"},
 }
 
 
@@ -32,11 +34,11 @@ class Types(Case):
 
 class Several(Types):
     def test_each_file_is_of_its_type(self):
-        profiles, _, _ = self.record_types("wall,cpu", [victim("phases"), "kernel", "2", "1"])
+        profiles, _, _ = self.record_types("wall,block,cpu", [victim("phases"), "kernel", "2", "1"])
         for name, profile in profiles.items():
             self.assertEqual(profile.sample_types, VALUES[name])
-            self.assertEqual(profile.period_type, VALUES[name][1])
-            self.assertEqual(profile.period, 5000000)
+            self.assertEqual(profile.period_type, VALUES[name][name != "block"])
+            self.assertEqual(profile.period, 1 if name == "block" else 5000000)
             self.assertEqual({key for s in profile.samples for key in s.labels}, LABELS[name])
             self.assertTrue(any("out.pb.gz" in text for text in profile.comments))
             self.assertTrue(all(any(s.values) for s in profile.samples), name)
@@ -50,7 +52,7 @@ class Several(Types):
 
     def test_cpu_is_what_the_kernel_charged(self):
         """As in a recording of CPU time alone; the program's own count is the truth."""
-        for types in "cpu", "cpu,wall":
+        for types in "cpu", "cpu,wall", "block,cpu":
             profiles, said, _ = self.record_types(types, [victim("phases"), "user", "2", "1.5"])
             own = sum(int(words[1]) for words in said)
             total = profiles["cpu"].total(1)
@@ -90,12 +92,113 @@ class Several(Types):
             done = self.cprof("record", *args, "--", "true", expect=status)
             self.assertEqual(os.listdir(self.folder), [])
             return done.stderr
-        self.assertIn("no profile type 'heap'; known: cpu, wall",
+        self.assertIn("no profile type 'heap'; known: cpu, wall, block",
                       refused("--type=cpu,heap"))
         self.assertIn("no profile type ''", refused("--type=cpu,"))
         self.assertIn("stdout", refused("--type=cpu,wall", "-o", "-", status=2))
         self.assertIn("directory", refused("--type=cpu,wall", "-o", ".", status=2))
         self.assertIn("several files", refused("--type=cpu,wall", "-o", "/dev/null", status=2))
+
+
+class Block(Types):
+    def check(self, profile, said, where=""):
+        """Against what the program itself measured."""
+        truth = {name: (int(calls), int(ns)) for name, calls, ns in
+                 (words for words in said if words[0] in WAITS)}
+        self.assertEqual(set(truth), set(WAITS))
+        delays, waits = profile.cumulative(1), profile.cumulative(0)
+        whole, found = sum(ns for _, ns in truth.values()), sum(delays[n] for n in WAITS)
+        self.assertAlmostEqual(found / whole, 1, delta=0.03, msg=where)
+        for name, (calls, ns) in truth.items():
+            self.assertAlmostEqual(delays[name] / found, ns / whole, delta=0.02, msg=(name, where))
+            self.assertAlmostEqual(waits[name] / calls, 1, delta=0.05, msg=(name, where))
+
+    def test_delays_and_contentions(self):
+        profiles, said, err = self.record_types("block", [victim("waits"), "4"], "-v", hz=100)
+        profile = profiles["block"]
+        self.check(profile, said)
+        self.assertRegex(err, r"stops +0:")
+        # The dynamic loader may be met where it has no frame yet.
+        self.assertRegex(err, r"blocked +(100|99)\.\d% complete")
+        self.assertEqual(profile.sample_types, VALUES["block"])
+        self.assertEqual(profile.period_type, ("contentions", "count"))
+        self.assertEqual(profile.period, 1)
+        self.assertEqual({key for s in profile.samples for key in s.labels
+                          if s.names()[0] != "[not sampled]"}, LABELS["block"])
+        # It computes half of the time.
+        worker = sum(s.values[1] for s in profile.samples if "worker" in s.names())
+        self.assertAlmostEqual(worker / profile.duration_nanos, 0.5, delta=0.1)
+
+    def test_with_stops_beside_it(self):
+        """The waits that stops make are not the program's."""
+        profiles, said, err = self.record_types("cpu,wall,block", [victim("waits"), "4"], hz=300)
+        self.check(profiles["block"], said, err)
+        waiting = profiles["wall"].by_label("state", 1)
+        delay = profiles["block"].by_label("state", 1)
+        for state in "sleeping", "disk":
+            self.assertAlmostEqual(delay[state] / 1e9, waiting[state] / 1e9, delta=0.01)
+        self.assertEqual(profiles["block"].duration_nanos, profiles["cpu"].duration_nanos)
+
+    def test_running_threads_do_not_wait(self):
+        with Target([victim("chain-gcc-o2"), "plain"], wait_for="ready") as target:
+            self.cprof("record", "-p", target.pid, "-d", "1s", "-F", 1000, "-o", "o",
+                       "--type=cpu,block")
+        self.assertGreater(Profile(self.path("o.cpu")).total(0), 100)
+        self.assertLess(Profile(self.path("o.block")).total(0), 5)
+
+    def test_parked_threads(self):
+        with Target([victim("waits"), "60", "7"], wait_for="ready") as target:
+            hidden, said = self.record(target.pid, "--type=block")
+            text = "8 threads were parked for the whole recording and are left out"
+            self.assertTrue(any(text in c for c in hidden.comments), hidden.comments)
+            self.assertIn("8 threads waited in one place all the time", said)
+            self.assertNotIn("parked", hidden.cumulative())
+            self.assertGreater(hidden.cumulative()["wait_poll"], 0)
+            self.assertFalse(any("parked" in s.labels for s in hidden.samples))
+
+            kept, _ = self.record(target.pid, "--type=block", "--parked")
+            parked = [s for s in kept.samples if "parked" in s.labels]
+            self.assertEqual(len({s.labels["tid"] for s in parked}), 8)
+            self.assertEqual({s.labels["parked"] for s in parked}, {"yes"})
+            for sample in parked:
+                self.assertEqual(sample.values[0], 0)
+                self.assertAlmostEqual(sample.values[1] / kept.duration_nanos, 1, delta=0.05)
+            top = self.pprof("-top", "-tagignore=parked=yes", self.path("out.pb.gz"))
+            self.assertNotIn(" parked", top.split("Showing")[1])
+            self.assertIn("wait_poll", self.pprof("-top", "-cum", self.path("out.pb.gz")))
+
+    def test_parked_threads_count_as_elapsed_time(self):
+        with Target([victim("waits"), "60", "3"], wait_for="ready") as target:
+            self.cprof("record", "-p", target.pid, "-d", "500ms", "-o", "o", "--type=wall,block")
+        wall, block = Profile(self.path("o.wall")), Profile(self.path("o.block"))
+        self.assertAlmostEqual(wall.cumulative()["parked"] / wall.duration_nanos, 3, delta=0.15)
+        self.assertNotIn("parked", block.cumulative())
+        self.assertFalse(any("parked" in s.labels for s in wall.samples))
+
+    def test_of_one_thread(self):
+        with Target([victim("waits"), "60"], wait_for="ready") as target:
+            tid = max(map(int, os.listdir(f"/proc/{target.pid}/task")))
+            profile, _ = self.record(target.pid, "--type=block", "--tid", tid)
+        self.assertEqual({s.labels["tid"] for s in profile.samples}, {str(tid)})
+        self.assertIn("worker", profile.cumulative())
+
+    def test_parked_goes_with_block(self):
+        done = self.cprof("record", "--parked", "--", "true", expect=64)
+        self.assertIn("--parked goes with --type block", done.stderr)
+
+
+class PprofReads(Types):
+    def test_all_files(self):
+        self.record_types("cpu,wall,block", [victim("waits"), "1"])
+        for name, values in VALUES.items():
+            path = self.path(f"out.{name}.pb.gz")
+            raw = self.pprof("-raw", path)
+            self.assertIn(" ".join("/".join(v) for v in values), raw)
+            top = self.pprof("-top", "-cum", path)
+            self.assertIn(f"Type: {values[-1][0]}", top)
+            self.assertIn("compute" if name == "cpu" else "wait_sleep", top)
+            report = self.cprof("report", path).stdout
+            self.assertIn(f"Type: {values[-1][0]}", report)
 
 
 if __name__ == "__main__":
