@@ -16,6 +16,7 @@
 #define MAX_HZ 10000
 #define DEFAULT_HZ 100
 #define DEFAULT_DURATION 30000000000ULL
+#define DEFAULT_DURATION_THREADS 2000000000ULL
 #define DEFAULT_MAX_OVERHEAD 0.05
 
 enum {
@@ -38,7 +39,7 @@ static const struct option_row rows[] = {
 	{'F', "frequency", "HZ", "samples per second and busy thread, 1 to 10000 (default 100)"},
 	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)"},
 	{OPTION_TYPE, "type", "TYPE[,TYPE...]",
-	 "what to measure: cpu (default), wall, block; a file for each"},
+	 "what to measure: cpu (default), wall, block, threads; a file for each"},
 	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},
 	{OPTION_CHILDREN, "children", NULL, "also the processes that it starts"},
 	{OPTION_MAX_OVERHEAD, "max-overhead", "PERCENT",
@@ -250,7 +251,15 @@ static int parse(struct record_options *options, int argc, char **argv)
 		fprintf(stderr, "cprof: --parked goes with --type block only.\n");
 		return CMD_USAGE;
 	}
-	if (!options->has_duration && !sampler->argv)
+	if (sampler->types & SAMPLER_THREADS && sampler->types != SAMPLER_THREADS) {
+		fprintf(stderr,
+			"cprof: --type threads shows one instant and ends by itself; it cannot "
+			"be combined with others.\n");
+		return CMD_USAGE;
+	}
+	if (!options->has_duration && sampler->types == SAMPLER_THREADS)
+		sampler->duration_ns = DEFAULT_DURATION_THREADS;
+	else if (!options->has_duration && !sampler->argv)
 		sampler->duration_ns = DEFAULT_DURATION;
 	return CMD_OK;
 }

@@ -206,6 +206,9 @@ static int stack_of(struct consumer *c, struct consumer_image *image,
 	case SNAPSHOT_NOT_SEEN:
 		name = "[not sampled]";
 		break;
+	case SNAPSHOT_NOT_READ:
+		name = "[stack not read]";
+		break;
 	case SNAPSHOT_IMAGE:
 		memcpy(image->name, snapshot->name, sizeof(image->name));
 		return 0;

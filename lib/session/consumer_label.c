@@ -78,7 +78,8 @@ static int make_labels(struct consumer *c, const struct consumer_image *image,
 	}
 	if (snapshot_has_stack(snapshot) && types & (SAMPLER_CPU | SAMPLER_WALL))
 		add(&labels, "mode", kernel ? "kernel" : "user");
-	if (snapshot_has_stack(snapshot) && types & (SAMPLER_WALL | SAMPLER_BLOCK)) {
+	if (snapshot_has_stack(snapshot) &&
+	    types & (SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_THREADS)) {
 		add(&labels, "state", state_name(snapshot->state));
 		if (syscall >= 0)
 			add(&labels, "syscall", arch_syscall_name(arch_native(), syscall));

@@ -91,7 +91,7 @@ int session_comment(struct session *session)
 				: "%" PRIu32 " threads were parked for the whole recording and are "
 				  "left out of the block profile; --parked keeps them",
 			s->parked);
-	if (r >= 0 && session->options.sampler.types & (SAMPLER_CPU | SAMPLER_WALL))
+	if (r >= 0 && session->options.sampler.types & ~(unsigned)SAMPLER_BLOCK)
 		r = comment_pauses(profile, &s->pause);
 	if (r >= 0)
 		r = comment_losses(profile, stats);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session/session_type.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -35,6 +36,14 @@ static const struct session_type table[] = {
 		.period_type = {"contentions", "count"},
 		.label_keys = {"thread", "tid", "process", "pid", "state", "syscall", "parked"},
 	},
+	{
+		.type = SAMPLER_THREADS,
+		.name = "threads",
+		.values = {{"threads", "count"}},
+		.n_values = 1,
+		.period_type = {"threads", "count"},
+		.label_keys = {"thread", "tid", "process", "pid", "state", "syscall"},
+	},
 };
 
 const struct session_type *session_type_get(unsigned index)
@@ -65,8 +74,11 @@ int session_types_profile(unsigned types, unsigned hz, struct profile **ret_prof
 	struct profile_spec spec = {};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		if (types & table[i].type)
-			add_spec(&spec, &table[i], hz);
+		if (!(types & table[i].type))
+			continue;
+		if (spec.n_sample_types + table[i].n_values > PROFILE_MAX_TYPES)
+			return err_trace(-EINVAL);
+		add_spec(&spec, &table[i], hz);
 	}
 	return profile_new(&spec, ret_profile);
 }
@@ -97,6 +109,7 @@ bool session_types_values(unsigned types, const struct snapshot *snapshot,
 		{snapshot->cpu_count, (int64_t)snapshot->cpu_ns},
 		{snapshot->count, (int64_t)snapshot->wall_ns},
 		{snapshot->waits, (int64_t)snapshot->delay_ns},
+		{snapshot->count},
 	};
 	uint32_t n = 0;
 	bool any = false;

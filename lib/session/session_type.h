@@ -33,7 +33,8 @@ const struct session_type *session_type_get(unsigned index);
 /** The type of that name, or NULL. */
 const struct session_type *session_type_find(const char *name);
 
-/** Makes an empty profile for all of these types. Returns 0 or -ENOMEM. */
+/** Makes an empty profile for all of these types. Returns 0, -ENOMEM, or -EINVAL for types that
+ * cannot be combined, for their values are too many. */
 int session_types_profile(unsigned types, unsigned hz, struct profile **ret_profile);
 
 /** The part of such a profile that is of one of the types. Returns 0 or -ENOMEM. */

@@ -22,6 +22,7 @@ enum snapshot_kind {
 				found */
 	SNAPSHOT_NOT_SEEN,   /* no stack: time of a thread since its last sample, or that was
 				never met while it ran */
+	SNAPSHOT_NOT_READ,   /* no stack: of a thread that was to be seen once */
 	SNAPSHOT_IMAGE,      /* no sample: a new generation begins, of process pid, called name */
 	SNAPSHOT_IMAGE_ENDS, /* no sample: nothing of this generation comes any more */
 };

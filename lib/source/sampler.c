@@ -196,9 +196,11 @@ static int tick(struct sampler *s, uint64_t now)
 	for (size_t i = 0; i < s->targets.n && sampler_wants(s, SAMPLER_WAITS); i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
+	here = false;
 	if (!sampler_wants(s, SAMPLER_STOPS))
 		return 0;
-	awaited = sampler_choose_and_stop(s, now, &here);
+	awaited = sampler_wants(s, SAMPLER_THREADS) ? sampler_each_tick(s, now)
+						    : sampler_choose_and_stop(s, now, &here);
 	if (here && sampler_step_aside(s, now)) {
 		here = false;
 		awaited++;
@@ -296,6 +298,8 @@ static int loop(struct sampler *s, uint64_t start)
 		r = tick(s, now);
 		if (r < 0)
 			return r;
+		if (sampler_wants(s, SAMPLER_THREADS) && sampler_each_is_done(s))
+			return 0;
 		base += period;
 		/* Late: skip, never catch up in a burst. */
 		if (base + period < now) {

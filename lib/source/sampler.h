@@ -34,9 +34,10 @@ enum sampler_engine {
 
 /** What is measured; several at once. */
 enum sampler_type {
-	SAMPLER_CPU = 1 << 0,   /* CPU time of running threads */
-	SAMPLER_WALL = 1 << 1,  /* elapsed time of all threads, by state */
-	SAMPLER_BLOCK = 1 << 2, /* how often and how long threads were blocked */
+	SAMPLER_CPU = 1 << 0,     /* CPU time of running threads */
+	SAMPLER_WALL = 1 << 1,    /* elapsed time of all threads, by state */
+	SAMPLER_BLOCK = 1 << 2,   /* how often and how long threads were blocked */
+	SAMPLER_THREADS = 1 << 3, /* every thread's stack once; goes with no other type */
 };
 
 /** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). */
@@ -96,6 +97,7 @@ struct sampler_stats {
 		short_counts;     /* see tracee_repair(), arch_transfer_short() */
 	uint64_t waits, delay_ns; /* SAMPLER_BLOCK: of what was blocked, parked threads apart … */
 	uint32_t parked;          /* … which waited in one place from beginning to end */
+	uint32_t not_read;        /* SAMPLER_THREADS: threads whose stack could not be had */
 	uint64_t reads, torn;     /* blocked threads read without a stop; that moved meanwhile */
 	uint64_t execs, children; /* children: processes found beside the first … */
 	uint64_t children_refused; /* … those that we may not look into … */

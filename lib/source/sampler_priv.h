@@ -35,6 +35,13 @@ struct sampler_wait {
 	struct sampler_block block;
 };
 
+/* See sampler_each.c. */
+enum sampler_seen {
+	SAMPLER_UNSEEN,
+	SAMPLER_SEEN,
+	SAMPLER_REFUSED,
+};
+
 /* One thread. Times of the kernel's schedstat, in nanoseconds. */
 struct sampler_thread {
 	pid_t tid;
@@ -46,11 +53,12 @@ struct sampler_thread {
 	uint64_t run_ns;                   /* CPU time at the last look */
 	uint64_t slices;                   /* times it was put on a CPU, at the last look */
 	uint64_t charged_ns;               /* CPU time up to its last sample */
-	uint64_t moved_at;     /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
-	uint64_t arrived_at;   /* when slices last moved */
-	uint64_t user_sp;      /* at its last stop, if that was in user code; else 0 */
-	uint64_t stops;        /* times it was stopped */
-	uint64_t own_switches; /* voluntary ones that our stops made */
+	uint64_t moved_at;      /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
+	uint64_t arrived_at;    /* when slices last moved */
+	uint64_t user_sp;       /* at its last stop, if that was in user code; else 0 */
+	uint64_t stops;         /* times it was stopped */
+	enum sampler_seen seen; /* SAMPLER_THREADS only */
+	uint64_t own_switches;  /* voluntary ones that our stops made */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
 	bool is_busy, is_unsettled;   /* on the lists of struct sampler_threads */
 	bool present;                 /* found by the directory scan under way */
@@ -151,7 +159,7 @@ struct sampler {
 
 /* Types for which blocked threads are read, and those for which running ones are stopped. */
 #define SAMPLER_WAITS (SAMPLER_WALL | SAMPLER_BLOCK)
-#define SAMPLER_STOPS (SAMPLER_CPU | SAMPLER_WALL)
+#define SAMPLER_STOPS (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_THREADS)
 
 /** Is any of these types wanted? */
 static inline bool sampler_wants(const struct sampler *s, unsigned types)
@@ -297,6 +305,10 @@ unsigned sampler_choose_and_stop(struct sampler *s, uint64_t now, bool *ret_here
 /** Does it pay to look at the threads one scheduler tick before they are chosen? */
 bool sampler_choose_prepares(const struct sampler *s);
 
+/** Asks a thread to stop; false when that is refused. */
+bool sampler_choose_stop(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread);
+
 uint64_t sampler_random(struct sampler *s);
 
 /* --- sampler_stack.c --- */
@@ -410,10 +422,30 @@ void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
 void sampler_block_settle(struct sampler *s, struct sampler_target *target,
 			  struct sampler_thread *thread);
 
+/* --- sampler_each.c --- */
+
+/** Once per tick: reads the threads that were not seen yet and are blocked, asks others to stop.
+ * Returns how many of those there are. */
+unsigned sampler_each_tick(struct sampler *s, uint64_t now);
+
+/** Has every thread been seen? */
+bool sampler_each_is_done(const struct sampler *s);
+
+/** Puts a record for each thread that was not. */
+void sampler_each_settle(struct sampler *s, struct sampler_target *target);
+
 /* --- sampler_wall.c --- */
 
 /** Once per tick, after the threads were looked at: reads those that are newly blocked. */
 void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_t now);
+
+/** What a thread does that has this state letter. */
+enum snapshot_state sampler_wall_state(const struct sampler *s, char letter);
+
+/** Reads a thread without a stop: true when it was blocked the whole time, and its stack is
+ * published. */
+bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread, enum snapshot_state state, uint64_t now);
 
 /** A thread was seen runnable: elapsed time up to now is owed to its next stop … */
 void sampler_wall_owe(struct sampler_thread *thread, uint64_t now);

@@ -74,6 +74,10 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 {
 	bool runs = snapshot->state == SNAPSHOT_RUNNING;
 
+	if (sampler_wants(s, SAMPLER_THREADS)) {
+		snapshot->count = 1;
+		thread->seen = SAMPLER_SEEN;
+	}
 	/* Owed to this thread since its last sample: none, if it was stopped twice in a tick. */
 	if (sampler_wants(s, SAMPLER_WAITS) && !sampler_wall_charge(thread, snapshot) &&
 	    !(runs && sampler_wants(s, SAMPLER_CPU)))
@@ -150,7 +154,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 			 * not run when it was asked to stop. */
 			waiting = thread->slices != slices;
 		}
-		if (!waiting || sampler_wants(s, SAMPLER_WAITS))
+		if (!waiting || sampler_wants(s, SAMPLER_WAITS | SAMPLER_THREADS))
 			snapshot = take(s, target, thread, user, &ahead);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)

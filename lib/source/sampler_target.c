@@ -234,6 +234,8 @@ void sampler_target_settle(struct sampler *s, struct sampler_target *target)
 		if (sampler_wants(s, SAMPLER_CPU) && !target->ended)
 			settle_thread(s, target, thread);
 	}
+	if (sampler_wants(s, SAMPLER_THREADS) && !target->ended)
+		sampler_each_settle(s, target);
 	used = target->cpu_ns - target->cpu_start_ns;
 	exited = used - MIN(used, target->sampled_ns + target->not_seen_ns);
 	if (s->options.n_tids) {

@@ -109,9 +109,8 @@ static struct snapshot *copy_blocked(struct sampler *s, struct sampler_target *t
 	return snapshot;
 }
 
-/* True when the thread was blocked the whole time, and its stack is published. */
-static bool read_blocked(struct sampler *s, struct sampler_target *target,
-			 struct sampler_thread *thread, enum snapshot_state state, uint64_t now)
+bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread, enum snapshot_state state, uint64_t now)
 {
 	struct sampler_wait *wait = &thread->wait;
 	uint64_t switches = 0;
@@ -174,7 +173,7 @@ void sampler_wall_runs(struct sampler_thread *thread)
 	wait->owed_last_ns = 0;
 }
 
-static enum snapshot_state state_of(const struct sampler *s, char letter)
+enum snapshot_state sampler_wall_state(const struct sampler *s, char letter)
 {
 	switch (letter) {
 	case 'R':
@@ -211,10 +210,10 @@ static bool look_at(struct sampler *s, struct sampler_target *target, struct sam
 	letter = sampler_thread_state(s, target, thread, &cpu);
 	if (letter == 0 || letter == 'Z' || letter == 'X')
 		return true;
-	state = state_of(s, letter);
+	state = sampler_wall_state(s, letter);
 	if (state != SNAPSHOT_RUNNABLE) {
 		++*reads;
-		if (read_blocked(s, target, thread, state, now))
+		if (sampler_wall_read(s, target, thread, state, now))
 			return true;
 	}
 	sampler_block_begin(s, target, thread);

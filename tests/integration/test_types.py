@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several types from one recording, and what waits for what."""
 import os
+import re
 
 from support import Case, Profile, Target, main, victim
 
@@ -9,6 +10,7 @@ VALUES = {
     "cpu": [("samples", "count"), ("cpu", "nanoseconds")],
     "wall": [("samples", "count"), ("wall", "nanoseconds")],
     "block": [("contentions", "count"), ("delay", "nanoseconds")],
+    "threads": [("threads", "count")],
 }
 LABELS = {
     "cpu": {"thread", "tid", "mode"},
@@ -92,8 +94,9 @@ class Several(Types):
             done = self.cprof("record", *args, "--", "true", expect=status)
             self.assertEqual(os.listdir(self.folder), [])
             return done.stderr
-        self.assertIn("no profile type 'heap'; known: cpu, wall, block",
+        self.assertIn("no profile type 'heap'; known: cpu, wall, block, threads",
                       refused("--type=cpu,heap"))
+        self.assertIn("cannot be combined", refused("--type=threads,cpu"))
         self.assertIn("no profile type ''", refused("--type=cpu,"))
         self.assertIn("stdout", refused("--type=cpu,wall", "-o", "-", status=2))
         self.assertIn("directory", refused("--type=cpu,wall", "-o", ".", status=2))
@@ -187,9 +190,66 @@ class Block(Types):
         self.assertIn("--parked goes with --type block", done.stderr)
 
 
+class Threads(Types):
+    def snapshot(self, pid, *args, expect=0):
+        out = self.path("out.pb.gz")
+        done = self.cprof("record", "-p", pid, "-o", out, "--type=threads", "-v", *args,
+                          expect=expect)
+        return Profile(out), done.stderr
+
+    def once_each(self, profile, pid):
+        self.assertEqual(profile.sample_types, VALUES["threads"])
+        self.assertEqual((profile.period_type, profile.period), (("threads", "count"), 1))
+        self.assertEqual(profile.by_label("tid", 0),
+                         {tid: 1 for tid in os.listdir(f"/proc/{pid}/task")})
+        self.assertEqual({s.labels["thread"] for s in profile.samples}, {"waits"})
+
+    def test_each_thread_once(self):
+        with Target([victim("waits"), "60", "20"], wait_for="ready") as target:
+            profile, said = self.snapshot(target.pid)
+            self.once_each(profile, target.pid)
+        found = profile.cumulative(0)
+        self.assertEqual(found["parked"], 20)
+        self.assertEqual(found["main"], 1)
+        for name in "feeder", "worker":
+            self.assertEqual(found[name], 1, said)
+        self.assertEqual(found["waiter"], len(WAITS))
+        # The one that computes half of the time, and whoever happened to run.
+        self.assertLessEqual(int(re.search(r"stops +(\d+):", said)[1]), 4)
+        self.assertLess(profile.duration_nanos, 1e9)
+
+    def test_a_thousand(self):
+        with Target([victim("blocked-gcc-fp"), "1000"], wait_for="ready") as target:
+            profile, said = self.snapshot(target.pid)
+        self.assertEqual(len(profile.by_label("tid", 0)), 1001)
+        self.assertEqual(profile.total(0), 1001)
+        self.assertEqual(profile.cumulative(0)["some_frame"], 1000)
+        self.assertRegex(said, r"stops +[12]:")
+        self.assertLess(profile.duration_nanos, 2e9)
+
+    def test_more_that_run_than_there_are_cpus(self):
+        with Target([victim("phases"), "user", "16", "60"]) as target:
+            while len(os.listdir(f"/proc/{target.pid}/task")) < 17:
+                pass
+            profile, said = self.snapshot(target.pid, "-d", "30s")
+        self.assertEqual(profile.total(0), 17, said)
+        self.assertEqual(len(profile.by_label("tid", 0)), 17)
+        self.assertEqual(profile.cumulative(0)["work"], 16)
+        self.assertLess(profile.duration_nanos, 20e9)
+
+    def test_what_was_not_read_is_said(self):
+        with Target([victim("waits"), "60", "5"], wait_for="ready") as target:
+            profile, said = self.snapshot(target.pid, "-d", "1ns", expect=1)
+            self.once_each(profile, target.pid)
+        self.assertEqual({tuple(s.names()) for s in profile.samples}, {("[stack not read]",)})
+        self.assertIn("the stacks of 13 threads could not be read", said)
+
+
 class PprofReads(Types):
     def test_all_files(self):
         self.record_types("cpu,wall,block", [victim("waits"), "1"])
+        with Target([victim("waits"), "60"], wait_for="ready") as target:
+            self.cprof("record", "-p", target.pid, "-o", "out.threads.pb.gz", "--type=threads")
         for name, values in VALUES.items():
             path = self.path(f"out.{name}.pb.gz")
             raw = self.pprof("-raw", path)
