@@ -75,6 +75,9 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 	bool runs = snapshot->state == SNAPSHOT_RUNNING;
 
 	if (sampler_wants(s, SAMPLER_THREADS)) {
+		/* It had blocked, and was read, before it stopped. */
+		if (thread->seen == SAMPLER_SEEN)
+			return;
 		snapshot->count = 1;
 		thread->seen = SAMPLER_SEEN;
 	}
