@@ -59,7 +59,7 @@ struct sampler_options {
 	const pid_t *tids; /* sample only these; borrowed; n_tids 0 = all */
 	unsigned n_tids;
 	unsigned hz;           /* ticks per second */
-	uint64_t duration_ns;  /* 0 = until stopped or the target ends */
+	uint64_t duration_ns;  /* 0 = until stopped, the target ends or all is seen */
 	unsigned types;        /* of enum sampler_type */
 	bool children;         /* sample the processes that it starts, too */
 	bool keep_parked;      /* SAMPLER_BLOCK: also threads that never moved */

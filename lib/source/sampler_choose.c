@@ -160,7 +160,7 @@ unsigned sampler_choose_and_stop(struct sampler *s, uint64_t now, bool *ret_here
 			continue;
 		thread = &lane->target->threads.items.items[lane->thread];
 		if (sampler_wants(s, SAMPLER_WAITS))
-			sampler_wall_runs(thread);
+			sampler_wall_runs(s, lane->target, thread);
 		if (tracee_held(s->set) >= HELD_PER_CPU * s->n_cpus)
 			break;
 		if (thread->rest_until > now || !sampler_choose_stop(s, lane->target, thread))

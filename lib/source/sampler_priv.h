@@ -406,7 +406,8 @@ void sampler_budget_check(struct sampler *s, uint64_t now);
 /** Does a thread in this state wait for something, as against for a CPU or a debugger? */
 bool sampler_block_counts(enum snapshot_state state);
 
-/** A thread was met that did not run when it was born or looked at: its waits count from here. */
+/** A thread runs: its waits count from here on, if it was there before the recording; those of one
+ * that was born in it count from its birth on. */
 void sampler_block_begin(struct sampler *s, struct sampler_target *target,
 			 struct sampler_thread *thread);
 
@@ -451,7 +452,8 @@ bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
 void sampler_wall_owe(struct sampler_thread *thread, uint64_t now);
 
 /** … and it seems to be the one on its CPU. */
-void sampler_wall_runs(struct sampler_thread *thread);
+void sampler_wall_runs(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread);
 
 /** Charges what is owed to this snapshot; false when nothing is. What remains goes into a record
  * behind it. */

@@ -81,7 +81,7 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 		snapshot->count = 1;
 		thread->seen = SAMPLER_SEEN;
 	}
-	/* Owed to this thread since its last sample: none, if it was stopped twice in a tick. */
+	/* No elapsed time is owed to a thread that was stopped twice since the last tick. */
 	if (sampler_wants(s, SAMPLER_WAITS) && !sampler_wall_charge(thread, snapshot) &&
 	    !(runs && sampler_wants(s, SAMPLER_CPU)))
 		return; /* the room in the queue is given up */

@@ -160,10 +160,14 @@ void sampler_wall_owe(struct sampler_thread *thread, uint64_t now)
 	wait->charged_at = now;
 }
 
-void sampler_wall_runs(struct sampler_thread *thread)
+void sampler_wall_runs(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread)
 {
 	struct sampler_wait *wait = &thread->wait;
 
+	/* It has woken since this tick's look. Charged before the stop, whose stack is another. */
+	if (wait->known)
+		end_wait(s, target, thread, s->last_tick_at, s->stats.ticks, ENDED);
 	if (!wait->owed[SNAPSHOT_RUNNABLE].ticks)
 		return;
 	wait->owed[SNAPSHOT_RUNNABLE].ns -= wait->owed_last_ns;

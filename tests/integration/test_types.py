@@ -145,6 +145,16 @@ class Block(Types):
             self.assertAlmostEqual(delay[state] / 1e9, waiting[state] / 1e9, delta=0.01)
         self.assertEqual(profiles["block"].duration_nanos, profiles["cpu"].duration_nanos)
 
+    def test_who_wakes_between_look_and_stop(self):
+        """What it waited belongs to where it waited, not to where it was stopped."""
+        profiles, _, _ = self.record_types("cpu,wall,block", [victim("phases"), "user", "2", "2"],
+                                           hz=1000)
+        for name in "wall", "block":
+            asleep = [s for s in profiles[name].samples if s.labels.get("state") == "sleeping"]
+            self.assertGreater(sum(s.values[0] for s in asleep), 500)
+            awake = [s.names() for s in asleep if "syscall" not in s.labels]
+            self.assertEqual(awake, [])
+
     def test_running_threads_do_not_wait(self):
         with Target([victim("chain-gcc-o2"), "plain"], wait_for="ready") as target:
             self.cprof("record", "-p", target.pid, "-d", "1s", "-F", 1000, "-o", "o",
