@@ -14,8 +14,7 @@
 #include "memory_limit.h"
 #include "module/module.h"
 #include "options.h"
-#include "output.h"
-#include "pprof/pprof.h"
+#include "record_files.h"
 #include "record_options.h"
 #include "record_summary.h"
 #include "session/session.h"
@@ -23,7 +22,7 @@
 
 struct record {
 	struct record_options options;
-	struct output output;
+	struct record_files files;
 	struct session *running;
 };
 
@@ -77,7 +76,7 @@ static bool prepare(struct record *record)
 
 		snprintf(name, sizeof(name), "%s", slash ? slash + 1 : sampler->argv[0]);
 	}
-	if (!output_open(&record->output, record->options.output_path, name, record->options.type))
+	if (!record_files_open(&record->files, sampler->types, record->options.output_path, name))
 		return false;
 	if (sampler->pid && !target_claim(sampler->pid))
 		return false;
@@ -130,26 +129,15 @@ static bool start(struct record *record)
 	return false;
 }
 
-static int write_profile(void *user, struct sink *sink)
-{
-	const struct record *record = user;
-
-	return pprof_write(session_profile(record->running), sink);
-}
-
 static int finish(struct record *record, int result)
 {
 	const struct session_stats *stats = session_stats(record->running);
 	bool partial = false;
-	struct sink_fd sink;
 	int r;
 
 	if (record->options.session.on_progress)
 		summary_progress_end();
-	sink_fd_init(&sink, record->output.fd);
-	r = write_profile(record, &sink.sink);
-	memory_limit_forget();
-	r = output_finish(&record->output, r, write_profile, record);
+	r = record_files_write(&record->files, record->running);
 	if (r < 0)
 		return CMD_FAILED;
 	partial |= r > 0;
@@ -159,9 +147,8 @@ static int finish(struct record *record, int result)
 	}
 	partial |= summary_losses(stats);
 	if (!record->options.quiet) {
-		summary_print(stats, record->options.verbose > 0);
-		if (!record->output.direct)
-			fprintf(stderr, "\ngo tool pprof -http=: %s\n", record->output.path);
+		summary_print(stats, &record->options.session.sampler, record->options.verbose > 0);
+		record_files_print(&record->files);
 	}
 	if (stats->sampler.denied && !stats->sampler.samples)
 		return CMD_FAILED;
@@ -192,7 +179,7 @@ static int run(struct record *record)
 	record->options.session.sampler.suspend_fd = suspend_fd;
 	if (!prepare(record))
 		return CMD_FAILED;
-	memory_limit_guard(record->output.temporary);
+	record_files_guard(&record->files);
 	if (!start(record))
 		return CMD_FAILED;
 	if (record->options.session.sampler.pid)
@@ -210,7 +197,7 @@ static int run(struct record *record)
 
 int cmd_record(int argc, char **argv)
 {
-	struct record record = {.output = {.fd = -1}};
+	struct record record = {};
 	int r = record_options_parse(&record.options, argc, argv);
 
 	if (r == OPTIONS_HELP) {
@@ -222,7 +209,7 @@ int cmd_record(int argc, char **argv)
 	}
 	session_free(record.running);
 	memory_limit_forget();
-	output_close(&record.output);
+	record_files_close(&record.files);
 	record_options_deinit(&record.options);
 	return r;
 }

@@ -12,7 +12,7 @@
 #include "cmd.h"
 
 /* What a handler needs is in file scope. */
-static _Atomic(const char *) file;
+static _Atomic(const char *) files[MEMORY_LIMIT_FILES];
 static char stack[16384];
 
 static void on_crash(int signal)
@@ -20,10 +20,13 @@ static void on_crash(int signal)
 	static const char text[] =
 		"cprof: out of memory under the limit of this process (see ulimit -v and -d). The "
 		"recording is lost; the target runs.\n";
-	const char *path = atomic_load(&file);
 
-	if (path)
-		(void)unlink(path);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		const char *path = atomic_load(&files[i]);
+
+		if (path)
+			(void)unlink(path);
+	}
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	/* The kernel releases what is held with this process. */
 	_exit(CMD_FAILED);
@@ -42,7 +45,7 @@ static bool is_limited(void)
 	return false;
 }
 
-void memory_limit_guard(const char *temporary)
+void memory_limit_guard(const char *const *temporary, unsigned n)
 {
 	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
 	/* Of the main thread, whose stack grows; those of the others are there from the start. */
@@ -50,7 +53,8 @@ void memory_limit_guard(const char *temporary)
 
 	if (!is_limited())
 		return;
-	atomic_store(&file, temporary);
+	for (unsigned i = 0; i < n && i < ARRAY_SIZE(files); i++)
+		atomic_store(&files[i], temporary[i]);
 	sigemptyset(&action.sa_mask);
 	if (sigaltstack(&alternate, NULL) < 0 || sigaction(SIGSEGV, &action, NULL) < 0)
 		return;
@@ -59,5 +63,6 @@ void memory_limit_guard(const char *temporary)
 
 void memory_limit_forget(void)
 {
-	atomic_store(&file, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		atomic_store(&files[i], NULL);
 }

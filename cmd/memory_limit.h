@@ -9,11 +9,14 @@
  */
 #pragma once
 
+#define MEMORY_LIMIT_FILES 8
+
 /** From here on a crash of this process prints what happened, and it ends with CMD_FAILED.
  *
- * @param temporary	file to remove then; borrowed for good; may be NULL
+ * @param temporary	files to remove then, MEMORY_LIMIT_FILES at most; the names are borrowed
+ *			until memory_limit_forget(); NULL for none
  */
-void memory_limit_guard(const char *temporary);
+void memory_limit_guard(const char *const *temporary, unsigned n);
 
-/** The temporary file is gone or has its name. */
+/** The temporary files are gone or have their names. */
 void memory_limit_forget(void);

@@ -82,13 +82,30 @@ bool output_open(struct output *output, const char *path, const char *name, cons
 	return open_temporary(output, output->path);
 }
 
+static int numbered_path(const struct output *output, unsigned number, char **ret_path)
+{
+	return asprintf(ret_path, "%s.%03u.pb.gz", output->path, number) < 0 ? -ENOMEM : 0;
+}
+
+bool output_has_number(const struct output *output, unsigned number)
+{
+	char *path;
+	bool has;
+
+	if (!output->numbered || number > MAX_NUMBER || numbered_path(output, number, &path) < 0)
+		return false;
+	has = access(path, F_OK) == 0;
+	free(path);
+	return has;
+}
+
 /* Renames to the first free number; never over a file that is there. */
 static int rename_numbered(struct output *output)
 {
-	for (unsigned i = 1; i <= MAX_NUMBER; i++) {
+	for (unsigned i = MAX(output->number, 1U); i <= MAX_NUMBER; i++) {
 		char *path;
 
-		if (asprintf(&path, "%s.%03u.pb.gz", output->path, i) < 0)
+		if (numbered_path(output, i, &path) < 0)
 			return -ENOMEM;
 		if (renameat2(AT_FDCWD, output->temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0) {
 			free(output->path);

@@ -11,7 +11,8 @@
 struct output {
 	int fd;          /* -1: not open */
 	bool direct;     /* stdout, a device or a FIFO: no temporary file */
-	bool numbered;   /* the final name is the next free number */
+	bool numbered;   /* the final name is the next free number … */
+	unsigned number; /* … from this one on; 0: from 1 on */
 	char *path;      /* final name, or its stem when numbered; owned */
 	char *temporary; /* owned; NULL when direct */
 };
@@ -24,6 +25,9 @@ struct output {
  * @return true, or false after printing why not
  */
 bool output_open(struct output *output, const char *path, const char *name, const char *type);
+
+/** Is there a file of that number? */
+bool output_has_number(const struct output *output, unsigned number);
 
 /**
  * Gives the finished file its name. When it cannot be written (`written` is the result of writing,

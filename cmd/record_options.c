@@ -16,6 +16,7 @@
 #define MAX_HZ 10000
 #define DEFAULT_HZ 100
 #define DEFAULT_DURATION 30000000000ULL
+#define DEFAULT_DURATION_THREADS 2000000000ULL
 #define DEFAULT_MAX_OVERHEAD 0.05
 
 enum {
@@ -24,6 +25,7 @@ enum {
 	OPTION_UNWINDER,
 	OPTION_NO_INLINES,
 	OPTION_EXIT_STATUS,
+	OPTION_PARKED,
 	OPTION_CHILDREN,
 	OPTION_MAX_OVERHEAD,
 	OPTION_MAX_PAUSE,
@@ -37,7 +39,10 @@ static const struct option_row rows[] = {
 	{'F', "frequency", "HZ", "samples per second and busy thread, 1 to 10000 (default 100)"},
 	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)",
 	 OPTION_FILE},
-	{OPTION_TYPE, "type", "TYPE", "what to measure: cpu (default) or wall", "cpu wall"},
+	{OPTION_TYPE, "type", "TYPE[,TYPE...]",
+	 "what to measure: cpu (default), wall, block, threads; a file for each",
+	 "cpu wall block threads"},
+	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},
 	{OPTION_CHILDREN, "children", NULL, "also the processes that it starts"},
 	{OPTION_MAX_OVERHEAD, "max-overhead", "PERCENT",
 	 "of its CPU time that stops may take; 0: any (default 5)"},
@@ -117,18 +122,31 @@ static bool parse_percent(const char *text, double *ret_share)
 	return true;
 }
 
-static bool parse_type(const char *text, enum sampler_type *ret_type)
+static bool parse_type(const char *name, unsigned *types)
 {
-	static const char *const names[] = {[SAMPLER_CPU] = "cpu", [SAMPLER_WALL] = "wall"};
+	const struct session_type *type = session_type_find(name);
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*ret_type = (enum sampler_type)i;
-			return true;
-		}
+	if (type) {
+		*types |= type->type;
+		return true;
 	}
-	fprintf(stderr, "cprof: there is no profile type '%s'; known: cpu, wall.\n", text);
+	fprintf(stderr, "cprof: there is no profile type '%s'; known:", name);
+	for (unsigned i = 0; (type = session_type_get(i)); i++)
+		fprintf(stderr, "%s %s", i ? "," : "", type->name);
+	fputs(".\n", stderr);
 	return false;
+}
+
+static bool parse_types(const char *text, unsigned *types)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *part;
+
+	while (copy && (part = strsep(&rest, ","))) {
+		if (!parse_type(part, types))
+			return false;
+	}
+	return copy != NULL;
 }
 
 static bool parse_one(struct record_options *options, int option, const char *text)
@@ -160,8 +178,10 @@ static bool parse_one(struct record_options *options, int option, const char *te
 		options->output_path = text;
 		return true;
 	case OPTION_TYPE:
-		options->type = text;
-		return parse_type(text, &sampler->type);
+		return parse_types(text, &sampler->types);
+	case OPTION_PARKED:
+		sampler->keep_parked = true;
+		return true;
 	case OPTION_CHILDREN:
 		sampler->children = true;
 		return true;
@@ -227,7 +247,21 @@ static int parse(struct record_options *options, int argc, char **argv)
 				"--children.\n");
 		return CMD_USAGE;
 	}
-	if (!options->has_duration && !sampler->argv)
+	if (!sampler->types)
+		sampler->types = SAMPLER_CPU;
+	if (sampler->keep_parked && !(sampler->types & SAMPLER_BLOCK)) {
+		fprintf(stderr, "cprof: --parked goes with --type block only.\n");
+		return CMD_USAGE;
+	}
+	if (sampler->types & SAMPLER_THREADS && sampler->types != SAMPLER_THREADS) {
+		fprintf(stderr,
+			"cprof: --type threads shows one instant and ends by itself; it cannot "
+			"be combined with others.\n");
+		return CMD_USAGE;
+	}
+	if (!options->has_duration && sampler->types == SAMPLER_THREADS)
+		sampler->duration_ns = DEFAULT_DURATION_THREADS;
+	else if (!options->has_duration && !sampler->argv)
 		sampler->duration_ns = DEFAULT_DURATION;
 	return CMD_OK;
 }
@@ -247,7 +281,6 @@ int record_options_parse(struct record_options *options, int argc, char **argv)
 	*options = (struct record_options){
 		.session = {.sampler = {.hz = DEFAULT_HZ, .max_overhead = DEFAULT_MAX_OVERHEAD},
 			    .inlines = true},
-		.type = "cpu",
 	};
 	remember_command_line(options, argc, argv);
 	return parse(options, argc, argv);

@@ -11,7 +11,7 @@
 struct record_options {
 	struct session_options session; /* borrows from what follows, and from argv */
 	VEC(pid_t) tids;
-	const char *name, *output_path, *type;
+	const char *name, *output_path;
 	char command_line[1024];
 	bool has_duration, exit_status, quiet;
 	unsigned verbose;

@@ -55,12 +55,16 @@ bool summary_losses(const struct session_stats *stats)
 			"cprof: %" PRIu64 " child processes were left out: the limit of open files "
 			"(ulimit -Hn) allows no more\n",
 			s->children_over);
+	if (s->not_read)
+		fprintf(stderr,
+			"cprof: the stacks of %" PRIu32 " threads could not be read in this time\n",
+			s->not_read);
 	if (s->not_64bit)
 		fprintf(stderr,
 			"cprof: %" PRIu64 " stops found 32-bit code, which is not supported\n",
 			s->not_64bit);
 	return stats->watchdog || s->dropped || s->denied || s->children_refused ||
-	       s->children_over || s->not_64bit;
+	       s->children_over || s->not_read || s->not_64bit;
 }
 
 static double percent(uint64_t part, uint64_t whole)
@@ -148,16 +152,8 @@ static void print_more(const struct session_stats *stats)
 		format_duration(stats->naming_ns, before));
 }
 
-void summary_print(const struct session_stats *stats, bool verbose)
+static void print_cpu(const struct sampler_stats *s)
 {
-	const struct sampler_stats *s = &stats->sampler;
-	double seconds = (double)s->elapsed_ns / 1e9;
-	char p50[32], p99[32], max[32], total[32];
-
-	fprintf(stderr, "samples  %" PRIu64 " of %u threads in %.1f s, %.0f ticks per second\n",
-		s->samples, s->threads_seen, seconds, seconds > 0 ? (double)s->ticks / seconds : 0);
-	if (s->children)
-		fprintf(stderr, "children %" PRIu64 " processes\n", s->children);
 	fprintf(stderr, "cpu      %.3f s: %.3f s on stacks", (double)s->cpu_ns / 1e9,
 		(double)s->sampled_ns / 1e9);
 	if (s->never_met_ns)
@@ -166,10 +162,49 @@ void summary_print(const struct session_stats *stats, bool verbose)
 		fprintf(stderr, ", %.3f s in threads that ended", (double)s->exited_ns / 1e9);
 	if (s->not_seen_ns)
 		fprintf(stderr, ", %.3f s not sampled", (double)s->not_seen_ns / 1e9);
-	fprintf(stderr, "\npause    p50 %s, p99 %s, max %s; %s in all\n",
+	fputs("\n", stderr);
+}
+
+static void print_pause(const struct sampler_stats *s)
+{
+	char p50[32], p99[32], max[32], total[32];
+
+	fprintf(stderr, "pause    p50 %s, p99 %s, max %s; %s in all\n",
 		format_duration(hist_quantile(&s->pause, 0.5), p50),
 		format_duration(hist_quantile(&s->pause, 0.99), p99),
 		format_duration(s->pause.max, max), format_duration(s->pause.sum, total));
+}
+
+static void print_waits(const struct sampler_stats *s, const struct sampler_options *options)
+{
+	char delay[32];
+
+	fprintf(stderr, "waits    %" PRIu64 ", %s in all\n", s->waits,
+		format_duration(s->delay_ns, delay));
+	if (s->parked)
+		fprintf(stderr,
+			"parked   %" PRIu32 " threads waited in one place all the time, and %s\n",
+			s->parked,
+			options->keep_parked ? "have the label parked"
+					     : "are left out; --parked keeps them");
+}
+
+void summary_print(const struct session_stats *stats, const struct sampler_options *options,
+		   bool verbose)
+{
+	const struct sampler_stats *s = &stats->sampler;
+	double seconds = (double)s->elapsed_ns / 1e9;
+
+	fprintf(stderr, "samples  %" PRIu64 " of %u threads in %.1f s, %.0f ticks per second\n",
+		s->samples, s->threads_seen, seconds, seconds > 0 ? (double)s->ticks / seconds : 0);
+	if (s->children)
+		fprintf(stderr, "children %" PRIu64 " processes\n", s->children);
+	if (options->types & (SAMPLER_CPU | SAMPLER_WALL))
+		print_cpu(s);
+	if (options->types & (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_THREADS))
+		print_pause(s);
+	if (options->types & SAMPLER_BLOCK)
+		print_waits(s, options);
 	print_stacks("stacks", stats->traces);
 	print_stacks("blocked", stats->read_traces);
 	print_budget(stats);
@@ -181,6 +216,6 @@ void summary_print(const struct session_stats *stats, bool verbose)
 	print_gaps(stats);
 	if (verbose)
 		print_more(stats);
-	if (!s->samples && !s->cpu_ns)
+	if (!s->samples && !s->cpu_ns && !s->not_read)
 		fprintf(stderr, "note     the target used no CPU time, so the profile is empty\n");
 }

@@ -16,4 +16,5 @@ void summary_progress_end(void);
 bool summary_losses(const struct session_stats *stats);
 
 /** The figures of a recording. verbose: more of them. */
-void summary_print(const struct session_stats *stats, bool verbose);
+void summary_print(const struct session_stats *stats, const struct sampler_options *options,
+		   bool verbose);

@@ -12,7 +12,7 @@
 
 struct profile;
 
-#define PROFILE_MAX_TYPES 4
+#define PROFILE_MAX_TYPES 6
 
 struct profile_value_type {
 	const char *type, *unit; /* "cpu", "nanoseconds" */
@@ -170,3 +170,17 @@ uint32_t profile_comment(const struct profile *profile, uint32_t index); /* stri
 void profile_set_time(struct profile *profile, int64_t time_nanos, int64_t duration_nanos);
 int64_t profile_time(const struct profile *profile);
 int64_t profile_duration(const struct profile *profile);
+
+/** What is wanted of a profile. */
+struct profile_part {
+	struct profile_spec spec;            /* of the profile to be made */
+	uint32_t columns[PROFILE_MAX_TYPES]; /* which sample types of the other one are its own */
+	const char *const *label_keys;       /* labels to keep; the last one is NULL */
+};
+
+/** Makes a profile of a part of another one: samples whose values are all zero are left out, those
+ * that became equal are added up, and of everything else only what they use is copied, but for the
+ * first mapping, which is always there. Comments and times are the same. part is borrowed. Returns
+ * 0, -ENOMEM, or -EINVAL for a column that does not exist. */
+int profile_project(const struct profile *from, const struct profile_part *part,
+		    struct profile **ret_profile);

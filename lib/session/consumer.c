@@ -189,6 +189,9 @@ static int stack_of(struct consumer *c, struct consumer_image *image,
 	case SNAPSHOT_NOT_SEEN:
 		name = "[not sampled]";
 		break;
+	case SNAPSHOT_NOT_READ:
+		name = "[stack not read]";
+		break;
 	case SNAPSHOT_IMAGE:
 		memcpy(image->name, snapshot->name, sizeof(image->name));
 		return 0;
@@ -200,9 +203,7 @@ static int stack_of(struct consumer *c, struct consumer_image *image,
 
 int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 {
-	int64_t values[PROFILE_MAX_TYPES] = {
-		snapshot->count,
-		(int64_t)(c->options.type == SAMPLER_WALL ? snapshot->wall_ns : snapshot->cpu_ns)};
+	int64_t values[PROFILE_MAX_TYPES];
 	int32_t syscall = snapshot->syscall;
 	struct consumer_image *image;
 	uint32_t stack = 0, labels = 0;
@@ -213,11 +214,13 @@ int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 		r = stack_of(c, image, snapshot, &stack);
 	if (r < 0 || !stack)
 		return err_trace(r);
-	if (snapshot->count && snapshot->slot < c->slots.n)
+	if (snapshot_has_stack(snapshot) && snapshot->slot < c->slots.n)
 		syscall = c->slots.items[snapshot->slot].syscall;
-	r = consumer_labels(c, image, snapshot, syscall, &labels);
-	if (r >= 0)
-		r = profile_sample_add(c->profile, stack, labels, values);
+	if (session_types_values(c->options.types, snapshot, values)) {
+		r = consumer_labels(c, image, snapshot, syscall, &labels);
+		if (r >= 0)
+			r = profile_sample_add(c->profile, stack, labels, values);
+	}
 	consumer_ask(c);
 	return err_trace(r);
 }

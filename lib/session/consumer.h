@@ -14,9 +14,9 @@
 struct consumer;
 
 struct consumer_options {
-	enum sampler_type type;
-	bool inlines;  /* expand inlined calls */
-	bool children; /* samples carry the labels `process` and `pid` */
+	unsigned types; /* of enum sampler_type; the profile has their values */
+	bool inlines;   /* expand inlined calls */
+	bool children;  /* samples carry the labels `process` and `pid` */
 };
 
 /** Makes a consumer and reads the modules of the target as they are now.

@@ -64,6 +64,7 @@ static int make_labels(struct consumer *c, const struct consumer_image *image,
 		       const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels)
 {
 	struct labels labels = {.profile = c->profile};
+	unsigned types = c->options.types;
 	/* Who is blocked outside a system call waits in a page fault. */
 	bool kernel = syscall >= 0 || !on_cpu(snapshot);
 
@@ -75,14 +76,16 @@ static int make_labels(struct consumer *c, const struct consumer_image *image,
 		add(&labels, "process", image->name);
 		add_number(&labels, "pid", image->pid);
 	}
-	if (snapshot->count) {
+	if (snapshot_has_stack(snapshot) && types & (SAMPLER_CPU | SAMPLER_WALL))
 		add(&labels, "mode", kernel ? "kernel" : "user");
-		if (c->options.type == SAMPLER_WALL) {
-			add(&labels, "state", state_name(snapshot->state));
-			if (syscall >= 0)
-				add(&labels, "syscall", arch_syscall_name(arch_native(), syscall));
-		}
+	if (snapshot_has_stack(snapshot) &&
+	    types & (SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_THREADS)) {
+		add(&labels, "state", state_name(snapshot->state));
+		if (syscall >= 0)
+			add(&labels, "syscall", arch_syscall_name(arch_native(), syscall));
 	}
+	if (snapshot->parked)
+		add(&labels, "parked", "yes");
 	if (labels.result < 0)
 		return err_trace(labels.result);
 	return profile_labels_intern(c->profile, labels.items, labels.n, ret_labels);
@@ -94,7 +97,7 @@ int consumer_labels(struct consumer *c, const struct consumer_image *image,
 	struct consumer_slot *slot;
 	int r;
 
-	if (!snapshot->count || snapshot->slot >= c->slots.n)
+	if (!snapshot_has_stack(snapshot) || snapshot->parked || snapshot->slot >= c->slots.n)
 		return make_labels(c, image, snapshot, syscall, ret_labels);
 	slot = &c->slots.items[snapshot->slot];
 	if (!slot->labels || slot->generation != snapshot->generation ||

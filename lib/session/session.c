@@ -101,20 +101,6 @@ static void *consumer_main(void *arg)
 	return NULL;
 }
 
-static int make_profile(struct session *s)
-{
-	uint64_t period = NSEC_PER_SEC / s->options.sampler.hz;
-	const char *type = s->options.sampler.type == SAMPLER_WALL ? "wall" : "cpu";
-	struct profile_spec spec = {
-		.sample_types = {{"samples", "count"}, {type, "nanoseconds"}},
-		.n_sample_types = 2,
-		.period_type = {type, "nanoseconds"},
-		.period = (int64_t)period,
-	};
-
-	return profile_new(&spec, &s->profile);
-}
-
 static int start_tracer(struct session *s)
 {
 	int r = pthread_create(&s->tracer_thread, NULL, tracer_main, s);
@@ -129,7 +115,7 @@ static int start_tracer(struct session *s)
 static int start_consumer(struct session *s)
 {
 	struct consumer_options options = {
-		.type = s->options.sampler.type,
+		.types = s->options.sampler.types,
 		.inlines = s->options.inlines,
 		.children = s->options.sampler.children,
 	};
@@ -158,7 +144,7 @@ int session_new(const struct session_options *options, struct session **ret_sess
 	if (r >= 0)
 		r = queue_new(QUEUE_SMALL, QUEUE_LARGE, &s->queue);
 	if (r >= 0)
-		r = make_profile(s);
+		r = session_types_profile(options->sampler.types, options->sampler.hz, &s->profile);
 	if (r >= 0)
 		r = start_tracer(s);
 	if (r >= 0)
@@ -186,6 +172,7 @@ struct session *session_free(struct session *s)
 	sampler_free(s->sampler);
 	consumer_free(s->consumer);
 	profile_free(s->profile);
+	profile_free(s->part);
 	queue_free(s->queue);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
@@ -271,9 +258,21 @@ int session_run(struct session *s)
 	return err_trace(r < 0 ? r : s->tracer_result);
 }
 
-const struct profile *session_profile(const struct session *s)
+int session_profile(struct session *s, enum sampler_type type, const struct profile **ret_profile)
 {
-	return s->profile;
+	const struct sampler_options *sampler = &s->options.sampler;
+	int r;
+
+	if (sampler->types == (unsigned)type) {
+		*ret_profile = s->profile;
+		return 0;
+	}
+	s->part = profile_free(s->part);
+	r = session_types_project(s->profile, sampler->types, type, sampler->hz, &s->part);
+	if (r < 0)
+		return err_trace(r);
+	*ret_profile = s->part;
+	return 0;
 }
 
 const struct session_stats *session_stats(const struct session *s)

@@ -15,6 +15,7 @@
 
 #include "base/trace.h"
 #include "profile/profile.h"
+#include "session/session_type.h"
 #include "source/sampler.h"
 #include "unwind/unwind.h"
 
@@ -70,6 +71,8 @@ pid_t session_pid(const struct session *session);
  */
 int session_run(struct session *session);
 
-/** The result; owned by the session. */
-const struct profile *session_profile(const struct session *session);
+/** The result of one of the types that were asked for; owned by the session, and there until
+ * another one is asked for. Returns 0 or -ENOMEM. */
+int session_profile(struct session *session, enum sampler_type type,
+		    const struct profile **ret_profile);
 const struct session_stats *session_stats(const struct session *session);

@@ -83,7 +83,15 @@ int session_comment(struct session *session)
 			"threads: %" PRIu32 " of %" PRIu32 " stopped, %" PRIu64
 			" times in all; blocked ones read without a stop: %" PRIu64 " times",
 			s->threads_stopped, s->threads_seen, s->stops, s->reads);
-	if (r >= 0)
+	if (r >= 0 && s->parked)
+		r = add(profile,
+			session->options.sampler.keep_parked
+				? "%" PRIu32 " threads were parked for the whole recording and "
+				  "have the label parked in the block profile"
+				: "%" PRIu32 " threads were parked for the whole recording and are "
+				  "left out of the block profile; --parked keeps them",
+			s->parked);
+	if (r >= 0 && session->options.sampler.types & ~(unsigned)SAMPLER_BLOCK)
 		r = comment_pauses(profile, &s->pause);
 	if (r >= 0)
 		r = comment_losses(profile, stats);

@@ -19,7 +19,8 @@ struct session {
 	struct queue *queue;
 	struct sampler *sampler;
 	struct consumer *consumer;
-	struct profile *profile;
+	struct profile *profile; /* of all types */
+	struct profile *part;    /* of one, if there are several */
 	struct session_stats stats;
 	int wake_fd;
 	pthread_t tracer_thread, consumer_thread;

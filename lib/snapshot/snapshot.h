@@ -22,6 +22,7 @@ enum snapshot_kind {
 				found */
 	SNAPSHOT_NOT_SEEN,   /* no stack: time of a thread since its last sample, or that was
 				never met while it ran */
+	SNAPSHOT_NOT_READ,   /* no stack: of a thread that was to be seen once */
 	SNAPSHOT_IMAGE,      /* no sample: a new generation begins, of process pid, called name */
 	SNAPSHOT_IMAGE_ENDS, /* no sample: nothing of this generation comes any more */
 };
@@ -47,12 +48,16 @@ struct snapshot {
 	int32_t pid, tid;    /* tid 0: of no one thread */
 	int32_t syscall;     /* number of the call the thread was in, -1 when in user code */
 	uint32_t state;      /* an enum snapshot_state */
-	uint32_t count;      /* samples it stands for; 0 without a stack */
+	uint32_t count;      /* of elapsed time, the ticks that it stands for */
+	uint32_t cpu_count;  /* of CPU time, likewise: 0 or 1 */
 	uint32_t slot;       /* of the thread at its source */
 	char name[64];       /* of the thread */
 	uint64_t time_ns;    /* CLOCK_MONOTONIC */
 	uint64_t cpu_ns;     /* CPU time since the thread's previous sample */
-	uint64_t wall_ns;    /* likewise elapsed time; 0 where that is not measured */
+	uint64_t wall_ns;    /* likewise elapsed time */
+	uint64_t delay_ns;   /* time blocked … */
+	uint32_t waits;      /* … in so many waits */
+	uint32_t parked;     /* the one wait of a thread that did not move all the time */
 	struct arch_regs regs;
 	uint64_t stack_addr; /* target address of bytes[0] */
 	uint64_t stack_end;  /* end of the stack's mapping; bytes may end before it */
@@ -63,6 +68,13 @@ struct snapshot {
 
 /** The most stack that is copied of one thread. */
 #define SNAPSHOT_MAX_STACK (2 * 1024 * 1024)
+
+/** Does it have a stack of its thread? */
+static inline bool snapshot_has_stack(const struct snapshot *snapshot)
+{
+	return snapshot->kind == SNAPSHOT_STACK || snapshot->kind == SNAPSHOT_PCS ||
+	       snapshot->kind == SNAPSHOT_AGAIN;
+}
 
 /** Size of the whole record. */
 static inline size_t snapshot_size(const struct snapshot *snapshot)

@@ -203,10 +203,14 @@ static int tick(struct sampler *s, uint64_t now)
 	if (r < 0)
 		return r;
 	sampler_budget_check(s, now);
-	for (size_t i = 0; i < s->targets.n && s->options.type == SAMPLER_WALL; i++)
+	for (size_t i = 0; i < s->targets.n && sampler_wants(s, SAMPLER_WAITS); i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
-	awaited = sampler_choose_and_stop(s, now, &here);
+	here = false;
+	if (!sampler_wants(s, SAMPLER_STOPS))
+		return 0;
+	awaited = sampler_wants(s, SAMPLER_THREADS) ? sampler_each_tick(s, now)
+						    : sampler_choose_and_stop(s, now, &here);
 	if (here && sampler_step_aside(s, now)) {
 		here = false;
 		awaited++;
@@ -251,7 +255,7 @@ static void settle_children(struct sampler *s)
 static void settle(struct sampler *s)
 {
 	s->settling_since = clock_now_ns();
-	if (s->options.children && s->options.type == SAMPLER_CPU)
+	if (s->options.children && sampler_wants(s, SAMPLER_CPU))
 		settle_children(s);
 	for (size_t i = 0; i < s->targets.n; i++)
 		sampler_target_settle(s, s->targets.items[i]);
@@ -304,6 +308,8 @@ static int loop(struct sampler *s, uint64_t start)
 		r = tick(s, now);
 		if (r < 0)
 			return r;
+		if (sampler_wants(s, SAMPLER_THREADS) && sampler_each_is_done(s))
+			return 0;
 		base += period;
 		/* Late: skip, never catch up in a burst. */
 		if (base + period < now) {

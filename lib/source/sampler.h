@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ptrace sampler: CPU and wall-clock profiles of a running process, and of its children.
+ * The ptrace sampler: profiles of CPU time, elapsed time and blocking of a running process, and of
+ * its children.
  *
  * At each tick the threads that used CPU time are found without touching them, those that seem to
  * be on a CPU are asked to stop, and each is copied and released when its stop arrives. What a
  * thread used since its previous sample is charged to the sample, so the sum over a profile is the
- * CPU time that the kernel counted. For wall-clock profiles blocked threads are read too, without a
- * stop. Snapshots go into a queue that the sampler never waits for.
+ * CPU time that the kernel counted. For profiles of elapsed time and of blocking, blocked threads
+ * are read, too, without a stop; for blocking alone nothing is stopped. Snapshots go into a queue
+ * that the sampler never waits for.
  *
  * sampler_run() is the tracer thread: sampler_new() (which spawns a command) must be called on the
  * same thread, with SIGCHLD blocked in every thread of the process.
@@ -30,9 +32,12 @@ enum sampler_engine {
 	SAMPLER_LIBUNWIND, /* unwound by libunwind while the thread is held */
 };
 
+/** What is measured; several at once. */
 enum sampler_type {
-	SAMPLER_CPU,  /* CPU time of running threads */
-	SAMPLER_WALL, /* elapsed time of all threads, by state */
+	SAMPLER_CPU = 1 << 0,     /* CPU time of running threads */
+	SAMPLER_WALL = 1 << 1,    /* elapsed time of all threads, by state */
+	SAMPLER_BLOCK = 1 << 2,   /* how often and how long threads were blocked */
+	SAMPLER_THREADS = 1 << 3, /* every thread's stack once; goes with no other type */
 };
 
 /** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). */
@@ -53,10 +58,11 @@ struct sampler_options {
 	char *const *argv; /* command to start instead; NULL-terminated, borrowed */
 	const pid_t *tids; /* sample only these; borrowed; n_tids 0 = all */
 	unsigned n_tids;
-	unsigned hz;          /* ticks per second */
-	uint64_t duration_ns; /* 0 = until stopped or the target ends */
-	enum sampler_type type;
+	unsigned hz;           /* ticks per second */
+	uint64_t duration_ns;  /* 0 = until stopped, the target ends or all is seen */
+	unsigned types;        /* of enum sampler_type */
 	bool children;         /* sample the processes that it starts, too */
+	bool keep_parked;      /* SAMPLER_BLOCK: also threads that never moved */
 	double max_overhead;   /* share of the target's CPU time that stops may take; 0 = any */
 	uint64_t max_pause_ns; /* of one stop; 0 = any */
 	enum sampler_engine engine;
@@ -88,9 +94,12 @@ struct sampler_stats {
 	uint64_t no_stack;  /* stack pointer in no known mapping: registers only */
 	uint64_t not_64bit; /* thread was in 32-bit code */
 	uint64_t repaired, left_eintr,
-		short_counts;      /* see tracee_repair(), arch_transfer_short() */
-	uint64_t reads, torn;      /* blocked threads read without a stop; that moved meanwhile */
-	uint64_t execs, children;  /* children: processes found beside the first … */
+		short_counts;     /* see tracee_repair(), arch_transfer_short() */
+	uint64_t waits, delay_ns; /* SAMPLER_BLOCK: of what was blocked, parked threads apart … */
+	uint32_t parked;          /* … which waited in one place from beginning to end */
+	uint32_t not_read;        /* SAMPLER_THREADS: threads whose stack could not be had */
+	uint64_t reads, torn;     /* blocked threads read without a stop; that moved meanwhile */
+	uint64_t execs, children; /* children: processes found beside the first … */
 	uint64_t children_refused; /* … those that we may not look into … */
 	uint64_t children_over;    /* … and those there was no descriptor left for */
 	uint32_t threads_seen, threads_max;

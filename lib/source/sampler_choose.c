@@ -121,26 +121,26 @@ static bool has_ended(struct sampler *s, struct sampler_target *target,
 	return state == 0 || state == 'Z' || state == 'X';
 }
 
-static bool stop_one(struct sampler *s, const struct sampler_lane *lane, uint64_t now)
+bool sampler_choose_stop(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread)
 {
-	struct sampler_thread *thread = &lane->target->threads.items.items[lane->thread];
 	uint8_t bytes[16];
 	bool same;
 	int r;
 
-	if (thread->rest_until > now)
-		return false;
 	/* The stop will read memory: with nothing of that in the caches it takes ten times as long,
 	 * so it is done once before. What it reads serves as a last look for an execve. */
-	(void)process_read_stopped(thread->tid, &lane->target->mark, lane->target->mark.addr, bytes,
+	(void)process_read_stopped(thread->tid, &target->mark, target->mark.addr, bytes,
 				   sizeof(bytes), &same);
-	r = tracee_stop(s->set, lane->target->pid, thread->tid);
+	r = tracee_stop(s->set, target->pid, thread->tid);
 	if (r == TRACEE_DENIED) {
-		if (has_ended(s, lane->target, thread))
+		if (has_ended(s, target, thread))
 			s->stats.lost++;
 		else
 			s->stats.denied++;
 	}
+	/* Before anything that could block: the watchdog reads it. */
+	atomic_store(&s->shared->held, tracee_held(s->set));
 	return r == TRACEE_OK;
 }
 
@@ -154,17 +154,17 @@ unsigned sampler_choose_and_stop(struct sampler *s, uint64_t now, bool *ret_here
 	for (unsigned i = 1; i <= s->n_cpus; i++) {
 		unsigned cpu = (here + i) % s->n_cpus;
 		const struct sampler_lane *lane = &s->lanes[cpu];
+		struct sampler_thread *thread;
 
 		if (!lane->target)
 			continue;
-		if (s->options.type == SAMPLER_WALL)
-			sampler_wall_runs(&lane->target->threads.items.items[lane->thread]);
+		thread = &lane->target->threads.items.items[lane->thread];
+		if (sampler_wants(s, SAMPLER_WAITS))
+			sampler_wall_runs(s, lane->target, thread);
 		if (tracee_held(s->set) >= HELD_PER_CPU * s->n_cpus)
 			break;
-		if (!stop_one(s, lane, now))
+		if (thread->rest_until > now || !sampler_choose_stop(s, lane->target, thread))
 			continue;
-		/* Before anything that could block: the watchdog reads it. */
-		atomic_store(&s->shared->held, tracee_held(s->set));
 		*ret_here = cpu == here;
 		stopped += cpu != here;
 	}

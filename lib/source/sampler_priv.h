@@ -13,6 +13,14 @@ struct sampler_owed {
 	uint64_t ns;
 };
 
+/* See sampler_block.c. */
+struct sampler_block {
+	bool known;        /* `switches` is */
+	int64_t switches;  /* voluntary ones, but for those of our stops, when read last */
+	uint32_t waits;    /* not charged yet … */
+	uint64_t delay_ns; /* … and the time blocked so far */
+};
+
 /* See sampler_wall.c. */
 struct sampler_wait {
 	bool known;  /* it is blocked, and its stack was read */
@@ -24,6 +32,14 @@ struct sampler_wait {
 	struct sampler_owed owed[SNAPSHOT_RUNNABLE + 1]; /* by state: running, runnable */
 	uint64_t owed_last_ns;
 	uint64_t unplaced_ns; /* of records that found no room in the queue */
+	struct sampler_block block;
+};
+
+/* See sampler_each.c. */
+enum sampler_seen {
+	SAMPLER_UNSEEN,
+	SAMPLER_SEEN,
+	SAMPLER_REFUSED,
 };
 
 /* One thread. Times of the kernel's schedstat, in nanoseconds. */
@@ -37,15 +53,17 @@ struct sampler_thread {
 	uint64_t run_ns;                   /* CPU time at the last look */
 	uint64_t slices;                   /* times it was put on a CPU, at the last look */
 	uint64_t charged_ns;               /* CPU time up to its last sample */
-	uint64_t moved_at;   /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
-	uint64_t arrived_at; /* when slices last moved */
-	uint64_t user_sp;    /* at its last stop, if that was in user code; else 0 */
-	uint64_t stops;      /* times it was stopped */
+	uint64_t moved_at;      /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
+	uint64_t arrived_at;    /* when slices last moved */
+	uint64_t user_sp;       /* at its last stop, if that was in user code; else 0 */
+	uint64_t stops;         /* times it was stopped */
+	enum sampler_seen seen; /* SAMPLER_THREADS only */
+	uint64_t own_switches;  /* voluntary ones that our stops made */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
 	bool is_busy, is_unsettled;   /* on the lists of struct sampler_threads */
 	bool present;                 /* found by the directory scan under way */
 	bool forked;                  /* no execve since its fork, at the last look at its state */
-	struct sampler_wait wait;     /* SAMPLER_WALL only */
+	struct sampler_wait wait;     /* SAMPLER_WAITS only */
 };
 
 /* Tables sorted by tid, as the kernel lists them. */
@@ -138,6 +156,16 @@ struct sampler {
 	struct sampler_budget budget;
 	struct sampler_stats stats;
 };
+
+/* Types for which blocked threads are read, and those for which running ones are stopped. */
+#define SAMPLER_WAITS (SAMPLER_WALL | SAMPLER_BLOCK)
+#define SAMPLER_STOPS (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_THREADS)
+
+/** Is any of these types wanted? */
+static inline bool sampler_wants(const struct sampler *s, unsigned types)
+{
+	return s->options.types & types;
+}
 
 /* --- sampler_target.c --- */
 
@@ -246,6 +274,10 @@ bool sampler_thread_runs(struct sampler *s, struct sampler_target *target,
 char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 			  struct sampler_thread *thread, int *ret_cpu);
 
+/** Reads how often it has left its CPU by itself, to wait; false when it is gone. */
+bool sampler_thread_switches(struct sampler *s, struct sampler_target *target,
+			     const struct sampler_thread *thread, uint64_t *ret_switches);
+
 /** Notes whether a stop cut a transfer short: the thread is then left alone for a while, the longer
  * the more often it happens. */
 void sampler_thread_rest(struct sampler *s, struct sampler_thread *thread, bool cut_short);
@@ -272,6 +304,10 @@ unsigned sampler_choose_and_stop(struct sampler *s, uint64_t now, bool *ret_here
 
 /** Does it pay to look at the threads one scheduler tick before they are chosen? */
 bool sampler_choose_prepares(const struct sampler *s);
+
+/** Asks a thread to stop; false when that is refused. */
+bool sampler_choose_stop(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread);
 
 uint64_t sampler_random(struct sampler *s);
 
@@ -360,16 +396,59 @@ uint64_t sampler_budget_add(struct sampler *s, const struct tracee_event *event)
 /** Once per tick: adapts the period to what the stops cost. */
 void sampler_budget_check(struct sampler *s, uint64_t now);
 
+/* --- sampler_block.c --- */
+
+/** Does a thread in this state wait for something, as against for a CPU or a debugger? */
+bool sampler_block_counts(enum snapshot_state state);
+
+/** A thread runs: its waits count from here on, if it was there before the recording; those of one
+ * that was born in it count from its birth on. */
+void sampler_block_begin(struct sampler *s, struct sampler_target *target,
+			 struct sampler_thread *thread);
+
+/** It is blocked, since its last read for up to ns: owed until the wait ends. */
+void sampler_block_read(struct sampler_thread *thread, uint64_t switches, enum snapshot_state state,
+			uint64_t ns);
+
+/** Charges all that is owed to a record of its stack; parked: one of a thread that never moved. */
+void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
+			  struct snapshot *snapshot, bool parked);
+
+/** Owes what it waited since it was read last, at its end or that of the recording. */
+void sampler_block_settle(struct sampler *s, struct sampler_target *target,
+			  struct sampler_thread *thread);
+
+/* --- sampler_each.c --- */
+
+/** Once per tick: reads the threads that were not seen yet and are blocked, asks others to stop.
+ * Returns how many of those there are. */
+unsigned sampler_each_tick(struct sampler *s, uint64_t now);
+
+/** Has every thread been seen? */
+bool sampler_each_is_done(const struct sampler *s);
+
+/** Puts a record for each thread that was not. */
+void sampler_each_settle(struct sampler *s, struct sampler_target *target);
+
 /* --- sampler_wall.c --- */
 
 /** Once per tick, after the threads were looked at: reads those that are newly blocked. */
 void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_t now);
 
+/** What a thread does that has this state letter. */
+enum snapshot_state sampler_wall_state(const struct sampler *s, char letter);
+
+/** Reads a thread without a stop: true when it was blocked the whole time, and its stack is
+ * published. */
+bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread, enum snapshot_state state, uint64_t now);
+
 /** A thread was seen runnable: elapsed time up to now is owed to its next stop … */
 void sampler_wall_owe(struct sampler_thread *thread, uint64_t now);
 
 /** … and it seems to be the one on its CPU. */
-void sampler_wall_runs(struct sampler_thread *thread);
+void sampler_wall_runs(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread);
 
 /** Charges what is owed to this snapshot; false when nothing is. What remains goes into a record
  * behind it. */

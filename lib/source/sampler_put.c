@@ -71,7 +71,8 @@ void sampler_put(struct sampler *s, struct snapshot *snapshot)
 	s->unseen_bytes += snapshot_size(snapshot);
 	wake = wake || s->unseen_bytes > WAKE_SUM;
 
-	s->stats.samples += snapshot->count;
+	if (snapshot_has_stack(snapshot))
+		s->stats.samples += MAX(snapshot->count, snapshot->cpu_count);
 	atomic_store_explicit(&s->shared->samples, s->stats.samples, memory_order_relaxed);
 	queue_commit(s->queue, snapshot_size(snapshot));
 	if (!wake)

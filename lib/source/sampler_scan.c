@@ -67,6 +67,7 @@ static int add_thread(struct sampler *s, struct sampler_target *target, pid_t ti
 					  .syscall_fd = -1,
 					  .slot = take_slot(s),
 					  .wait.charged_at = now,
+					  .wait.block.known = !first,
 					  .present = true,
 					  .is_unsettled = true};
 	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], SAMPLER_TOP_UNKNOWN);
@@ -121,7 +122,7 @@ static void drop_ended(struct sampler *s, struct sampler_target *target, uint64_
 			threads->items.items[kept++] = *thread;
 			continue;
 		}
-		if (s->options.type == SAMPLER_WALL)
+		if (sampler_wants(s, SAMPLER_WAITS))
 			sampler_wall_settle(s, target, thread, now);
 		sampler_thread_count_stops(s, target, thread);
 		forget_thread(s, thread);
@@ -210,7 +211,7 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 	if (!first && threads->scanned_at + SCAN_GAP > now)
 		return 0;
 	/* A new thread is nobody's business before it uses CPU time. */
-	if (!first && s->options.type == SAMPLER_CPU && threads->links_at + LINKS_EVERY > now &&
+	if (!first && s->options.types == SAMPLER_CPU && threads->links_at + LINKS_EVERY > now &&
 	    sampler_threads_are_calm(target, now) && !gap)
 		return 0;
 	/* It is 2 + threads (fs/proc/base.c proc_task_getattr). */

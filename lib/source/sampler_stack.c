@@ -49,7 +49,8 @@ size_t sampler_stack_wanted(const struct sampler *s, uint32_t slot, uint64_t fro
 	 */
 	if (top > from && top <= end)
 		end = top;
-	else if (top != SAMPLER_TOP_BEYOND)
+	/* Who is met once has no second chance. */
+	else if (top != SAMPLER_TOP_BEYOND && !sampler_wants(s, SAMPLER_THREADS))
 		end = MIN(end, from + FIRST_COPY);
 	return MIN(end - from, (uint64_t)SNAPSHOT_MAX_STACK);
 }

@@ -65,7 +65,6 @@ static struct snapshot *take(struct sampler *s, struct sampler_target *target,
 		snapshot = sampler_copy(s, target, thread, sp, ahead);
 	if (!snapshot)
 		return NULL;
-	snapshot->count = 1;
 	snapshot->syscall = nr >= 0 ? (int32_t)nr : -1;
 	arch_regs_load(s->arch, user, &snapshot->regs);
 	return snapshot;
@@ -74,13 +73,30 @@ static struct snapshot *take(struct sampler *s, struct sampler_target *target,
 static void publish(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
 		    struct snapshot *snapshot)
 {
-	snapshot->cpu_ns = thread->run_ns - thread->charged_ns;
-	thread->charged_ns = thread->run_ns;
-	target->sampled_ns += snapshot->cpu_ns;
-	if (s->options.type == SAMPLER_WALL && !sampler_wall_charge(thread, snapshot))
+	bool runs = snapshot->state == SNAPSHOT_RUNNING;
+
+	if (sampler_wants(s, SAMPLER_THREADS)) {
+		/* It had blocked, and was read, before it stopped. */
+		if (thread->seen == SAMPLER_SEEN)
+			return;
+		snapshot->count = 1;
+		thread->seen = SAMPLER_SEEN;
+	}
+	/* No elapsed time is owed to a thread that was stopped twice since the last tick. */
+	if (sampler_wants(s, SAMPLER_WAITS) && !sampler_wall_charge(thread, snapshot) &&
+	    !(runs && sampler_wants(s, SAMPLER_CPU)))
 		return; /* the room in the queue is given up */
+	snapshot->delay_ns = runs ? 0 : snapshot->wall_ns;
+	s->stats.delay_ns += snapshot->delay_ns;
+	/* What it used before it blocked belongs to the next sample of it running. */
+	if (runs) {
+		snapshot->cpu_count = 1;
+		snapshot->cpu_ns = thread->run_ns - thread->charged_ns;
+		thread->charged_ns = thread->run_ns;
+		target->sampled_ns += snapshot->cpu_ns;
+	}
 	sampler_put(s, snapshot);
-	if (s->options.type == SAMPLER_WALL)
+	if (sampler_wants(s, SAMPLER_WAITS))
 		sampler_wall_charge_rest(s, target, thread);
 }
 
@@ -120,12 +136,14 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 			 * not run when it was asked to stop. */
 			waiting = thread->slices != slices;
 		}
-		if (!waiting || s->options.type == SAMPLER_WALL)
+		if (!waiting || sampler_wants(s, SAMPLER_WAITS | SAMPLER_THREADS))
 			snapshot = take(s, target, thread, user, &ahead);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
 		thread->stops++;
+		/* The wait that it goes back to is the one it was in. */
+		thread->own_switches += 1 + waiting;
 	}
 	tracee_release(s->set, event->tid);
 	hist_add(&s->stats.pause, sampler_budget_add(s, event));

@@ -151,7 +151,7 @@ static bool has_left(const struct sampler *s, struct sampler_target *target, uin
 {
 	if (target->left)
 		return true;
-	if (s->options.type == SAMPLER_CPU && target->mark.addr && !target->borrows &&
+	if (s->options.types == SAMPLER_CPU && target->mark.addr && !target->borrows &&
 	    target->probed_at + PROBE_EVERY > now && sampler_threads_are_calm(target, now) &&
 	    !sampler_threads_have_gap(s, target))
 		return false;
@@ -163,7 +163,7 @@ static void on_exec(struct sampler *s, struct sampler_target *target, uint64_t n
 {
 	if (!target->left) {
 		/* Before its name goes. */
-		if (s->options.type == SAMPLER_WALL)
+		if (sampler_wants(s, SAMPLER_WAITS))
 			sampler_threads_settle_wall(s, target, now);
 		sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
 		target->generation = s->next_generation++;
@@ -220,7 +220,6 @@ static void settle_thread(struct sampler *s, struct sampler_target *target,
 
 void sampler_target_settle(struct sampler *s, struct sampler_target *target)
 {
-	bool wall = s->options.type == SAMPLER_WALL;
 	uint64_t now = clock_now_ns(), used, exited;
 
 	if (process_cpu_time(target->process, &used) == 0)
@@ -230,16 +229,18 @@ void sampler_target_settle(struct sampler *s, struct sampler_target *target)
 	for (size_t i = 0; i < target->threads.items.n; i++) {
 		struct sampler_thread *thread = &target->threads.items.items[i];
 
-		if (wall)
+		if (sampler_wants(s, SAMPLER_WAITS))
 			sampler_wall_settle(s, target, thread, now);
-		else if (!target->ended)
+		if (sampler_wants(s, SAMPLER_CPU) && !target->ended)
 			settle_thread(s, target, thread);
 	}
+	if (sampler_wants(s, SAMPLER_THREADS) && !target->ended)
+		sampler_each_settle(s, target);
 	used = target->cpu_ns - target->cpu_start_ns;
 	exited = used - MIN(used, target->sampled_ns + target->not_seen_ns);
 	if (s->options.n_tids) {
 		used = target->sampled_ns + target->not_seen_ns;
-	} else if (exited && !wall) {
+	} else if (exited && sampler_wants(s, SAMPLER_CPU)) {
 		sampler_put_pseudo(s, target, SNAPSHOT_EXITED, NULL, exited);
 		s->stats.exited_ns += exited;
 	}

@@ -26,6 +26,8 @@
 /* How long a thread rests whose transfer was cut short: the first time, and at most. */
 #define MIN_REST (100 * NSEC_PER_MSEC)
 #define MAX_REST NSEC_PER_SEC
+/* Of /proc/PID/task/TID/status: 1.5 kB, more where there are thousands of CPUs. */
+#define STATUS_SIZE 16384
 /* include/linux/sched.h */
 #define PF_FORKNOEXEC 0x40
 
@@ -132,6 +134,21 @@ char sampler_thread_state(struct sampler *s, struct sampler_target *target,
 	thread->forked = stat.flags & PF_FORKNOEXEC;
 	thread->cpu = *ret_cpu = stat.processor;
 	return stat.state;
+}
+
+bool sampler_thread_switches(struct sampler *s, struct sampler_target *target,
+			     const struct sampler_thread *thread, uint64_t *ret_switches)
+{
+	char text[STATUS_SIZE];
+	int64_t number = -1;
+	int fd = -1;
+
+	if (read_task_file(s, target, thread->tid, "status", &fd, false, text, sizeof(text)) > 0)
+		number = process_status_number(text, "voluntary_ctxt_switches", 10);
+	if (number < 0)
+		return false;
+	*ret_switches = (uint64_t)number;
+	return true;
 }
 
 bool sampler_thread_runs(struct sampler *s, struct sampler_target *target,

@@ -50,7 +50,7 @@ struct sampler_thread *sampler_threads_find(struct sampler_target *target, pid_t
 
 bool sampler_threads_have_gap(const struct sampler *s, const struct sampler_target *target)
 {
-	uint64_t limit = s->options.type == SAMPLER_WALL ? GAP_LIMIT_WALL : GAP_LIMIT;
+	uint64_t limit = sampler_wants(s, SAMPLER_WAITS) ? GAP_LIMIT_WALL : GAP_LIMIT;
 
 	return target->cpu_ns - target->cpu_start_ns >
 	       target->threads.known_ns + target->threads.settled_ns + limit;
@@ -151,7 +151,7 @@ void sampler_threads_note_moved(struct sampler_threads *threads, struct sampler_
 int sampler_threads_look(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
 	struct sampler_threads *threads = &target->threads;
-	uint64_t share = s->options.type == SAMPLER_WALL ? IDLE_SHARE_WALL : IDLE_SHARE;
+	uint64_t share = sampler_wants(s, SAMPLER_WAITS) ? IDLE_SHARE_WALL : IDLE_SHARE;
 	int r = read_clock(target);
 
 	if (r < 0)

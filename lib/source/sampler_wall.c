@@ -22,6 +22,13 @@
 #define MAX_READS 512
 #define READ_TRIES 2
 
+/* Of a wait. */
+enum ending {
+	GOES_ON, /* with another stack, which is the same one but read further */
+	ENDED,
+	NEVER_ENDED, /* it was there from the beginning of the recording to its end */
+};
+
 static bool has_moved(const struct sampler_thread *thread)
 {
 	return thread->run_ns != thread->wait.run_ns || thread->slices != thread->wait.slices;
@@ -35,8 +42,8 @@ static bool was_cut(const struct sampler *s, const struct sampler_thread *thread
 
 /* False when there is no room for it. */
 static bool put_again(struct sampler *s, struct sampler_target *target,
-		      const struct sampler_thread *thread, enum snapshot_state state,
-		      uint32_t ticks, uint64_t ns)
+		      struct sampler_thread *thread, enum snapshot_state state, uint32_t ticks,
+		      uint64_t ns, enum ending ending)
 {
 	struct snapshot *snapshot = sampler_reserve(s, target, SNAPSHOT_AGAIN, thread, 0);
 
@@ -45,23 +52,28 @@ static bool put_again(struct sampler *s, struct sampler_target *target,
 	snapshot->state = state;
 	snapshot->count = ticks;
 	snapshot->wall_ns = ns;
+	if (ending != GOES_ON)
+		sampler_block_charge(s, thread, snapshot, ending == NEVER_ENDED);
 	sampler_put(s, snapshot);
 	return true;
 }
 
-/* The wait is over: it lasted at least until then, for all ticks up to that one. */
+/* The wait is over, or read anew: it lasted at least until then, for all ticks up to that one. */
 static void end_wait(struct sampler *s, struct sampler_target *target,
-		     struct sampler_thread *thread, uint64_t until, uint64_t tick)
+		     struct sampler_thread *thread, uint64_t until, uint64_t tick,
+		     enum ending ending)
 {
 	struct sampler_wait *wait = &thread->wait;
+	uint64_t ns = until > wait->charged_at ? until - wait->charged_at : 0;
 
-	if (until > wait->charged_at) {
-		if (!put_again(s, target, thread, wait->state, (uint32_t)(tick - wait->tick),
-			       until - wait->charged_at))
-			wait->unplaced_ns += until - wait->charged_at;
-		wait->charged_at = until;
-	}
 	wait->known = false;
+	if (sampler_block_counts(wait->state))
+		wait->block.delay_ns += ns;
+	if (!ns && (ending == GOES_ON || (!wait->block.delay_ns && !wait->block.waits)))
+		return;
+	if (!put_again(s, target, thread, wait->state, (uint32_t)(tick - wait->tick), ns, ending))
+		wait->unplaced_ns += ns;
+	wait->charged_at += ns;
 }
 
 /* Reads registers and stack; NULL when it runs, is gone, or there is no room. */
@@ -97,11 +109,11 @@ static struct snapshot *copy_blocked(struct sampler *s, struct sampler_target *t
 	return snapshot;
 }
 
-/* True when the thread was blocked the whole time, and its stack is published. */
-static bool read_blocked(struct sampler *s, struct sampler_target *target,
-			 struct sampler_thread *thread, enum snapshot_state state, uint64_t now)
+bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread, enum snapshot_state state, uint64_t now)
 {
 	struct sampler_wait *wait = &thread->wait;
+	uint64_t switches = 0;
 
 	for (int i = 0; i < READ_TRIES; i++) {
 		struct snapshot *snapshot;
@@ -111,7 +123,12 @@ static bool read_blocked(struct sampler *s, struct sampler_target *target,
 		wait->run_ns = thread->run_ns;
 		wait->slices = thread->slices;
 		snapshot = copy_blocked(s, target, thread);
-		if (!snapshot || !sampler_thread_look(s, target, thread, now))
+		if (!snapshot)
+			return false;
+		if (sampler_wants(s, SAMPLER_BLOCK) &&
+		    !sampler_thread_switches(s, target, thread, &switches))
+			return false;
+		if (!sampler_thread_look(s, target, thread, now))
 			return false;
 		if (has_moved(thread)) {
 			s->stats.torn++;
@@ -124,6 +141,7 @@ static bool read_blocked(struct sampler *s, struct sampler_target *target,
 		snapshot->state = state;
 		snapshot->count = 1;
 		snapshot->wall_ns = now - wait->charged_at;
+		sampler_block_read(thread, switches, state, snapshot->wall_ns);
 		wait->charged_at = now;
 		wait->tick = s->stats.ticks;
 		sampler_put(s, snapshot);
@@ -142,10 +160,14 @@ void sampler_wall_owe(struct sampler_thread *thread, uint64_t now)
 	wait->charged_at = now;
 }
 
-void sampler_wall_runs(struct sampler_thread *thread)
+void sampler_wall_runs(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread)
 {
 	struct sampler_wait *wait = &thread->wait;
 
+	/* It has woken since this tick's look. Charged before the stop, whose stack is another. */
+	if (wait->known)
+		end_wait(s, target, thread, s->last_tick_at, s->stats.ticks, ENDED);
 	if (!wait->owed[SNAPSHOT_RUNNABLE].ticks)
 		return;
 	wait->owed[SNAPSHOT_RUNNABLE].ns -= wait->owed_last_ns;
@@ -155,7 +177,7 @@ void sampler_wall_runs(struct sampler_thread *thread)
 	wait->owed_last_ns = 0;
 }
 
-static enum snapshot_state state_of(const struct sampler *s, char letter)
+enum snapshot_state sampler_wall_state(const struct sampler *s, char letter)
 {
 	switch (letter) {
 	case 'R':
@@ -185,19 +207,20 @@ static bool look_at(struct sampler *s, struct sampler_target *target, struct sam
 		return thread->wait.partly;
 	if (thread->wait.known)
 		end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.charged_at),
-			 s->stats.ticks - 1);
+			 s->stats.ticks - 1, has_moved(thread) ? ENDED : GOES_ON);
 	/* What is not read now is read later, and charged then. */
 	if (*reads == MAX_READS || !sampler_has_room(s, SNAPSHOT_MAX_STACK))
 		return true;
 	letter = sampler_thread_state(s, target, thread, &cpu);
 	if (letter == 0 || letter == 'Z' || letter == 'X')
 		return true;
-	state = state_of(s, letter);
+	state = sampler_wall_state(s, letter);
 	if (state != SNAPSHOT_RUNNABLE) {
 		++*reads;
-		if (read_blocked(s, target, thread, state, now))
+		if (sampler_wall_read(s, target, thread, state, now))
 			return true;
 	}
+	sampler_block_begin(s, target, thread);
 	sampler_wall_owe(thread, now);
 	return true;
 }
@@ -243,7 +266,7 @@ void sampler_wall_charge_rest(struct sampler *s, struct sampler_target *target,
 
 	if (!owed->ticks)
 		return;
-	if (put_again(s, target, thread, SNAPSHOT_RUNNABLE, owed->ticks, owed->ns))
+	if (put_again(s, target, thread, SNAPSHOT_RUNNABLE, owed->ticks, owed->ns, GOES_ON))
 		*owed = (struct sampler_owed){};
 }
 
@@ -255,15 +278,21 @@ void sampler_wall_settle(struct sampler *s, struct sampler_target *target,
 	uint64_t rest;
 
 	if (wait->known)
-		end_wait(s, target, thread, now, s->stats.ticks);
+		end_wait(s, target, thread, now, s->stats.ticks,
+			 s->settling_since && !thread->moved_at ? NEVER_ENDED : ENDED);
+	else
+		sampler_block_settle(s, target, thread);
 	rest = wait->owed[SNAPSHOT_RUNNING].ns + wait->owed[SNAPSHOT_RUNNABLE].ns +
 	       wait->unplaced_ns + now - wait->charged_at;
 	wait->charged_at = now;
 	wait->unplaced_ns = 0;
 	wait->owed[SNAPSHOT_RUNNING] = wait->owed[SNAPSHOT_RUNNABLE] = (struct sampler_owed){};
-	snapshot = rest ? sampler_reserve(s, target, SNAPSHOT_NOT_SEEN, thread, 0) : NULL;
+	snapshot = rest || wait->block.waits
+			   ? sampler_reserve(s, target, SNAPSHOT_NOT_SEEN, thread, 0)
+			   : NULL;
 	if (!snapshot)
 		return;
 	snapshot->wall_ns = rest;
+	sampler_block_charge(s, thread, snapshot, false);
 	sampler_put(s, snapshot);
 }

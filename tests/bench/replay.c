@@ -84,7 +84,7 @@ NOINLINE static int take(void)
 	snapshot->kind = SNAPSHOT_STACK;
 	snapshot->pid = snapshot->tid = getpid();
 	snapshot->syscall = -1;
-	snapshot->count = 1;
+	snapshot->count = snapshot->cpu_count = 1;
 	snapshot->cpu_ns = 10000000;
 	strcpy(snapshot->name, "replay");
 	snapshot->stack_addr = sp;
@@ -133,7 +133,7 @@ static uint32_t replay_consumer(uint64_t times)
 		.period_type = {"cpu", "nanoseconds"},
 		.period = 10000000,
 	};
-	static const struct consumer_options options = {.type = SAMPLER_CPU};
+	static const struct consumer_options options = {.types = SAMPLER_CPU};
 	static struct sampler_shared shared;
 	struct profile *profile;
 	struct consumer *consumer;

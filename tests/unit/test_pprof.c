@@ -357,7 +357,7 @@ static void a_bomb_is_refused(void **state)
 /* A small good message, for the tests to spoil. */
 struct message {
 	Perftools__Profiles__Profile profile;
-	Perftools__Profiles__ValueType types[5], *type_pointers[5], period_type;
+	Perftools__Profiles__ValueType types[7], *type_pointers[7], period_type;
 	Perftools__Profiles__Sample sample, *sample_pointer;
 	Perftools__Profiles__Mapping mapping, *mapping_pointer;
 	Perftools__Profiles__Location locations[2], *location_pointers[2];
@@ -377,7 +377,7 @@ static void make_message(struct message *m)
 	perftools__profiles__mapping__init(&m->mapping);
 	perftools__profiles__line__init(&m->line);
 	perftools__profiles__function__init(&m->function);
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 7; i++) {
 		perftools__profiles__value_type__init(&m->types[i]);
 		m->types[i].type = 1;
 		m->types[i].unit = 2;
@@ -486,8 +486,8 @@ static void bad_messages_are_refused(void **state)
 	REFUSED(bad_table, m.texts[0] = "cpu");
 	REFUSED("a text is not valid UTF-8", m.texts[2] = "nano\xc3");
 	REFUSED("there is no sample type", m.profile.n_sample_type = 0);
-	REFUSED("there are more than 4 sample types, which cprof cannot hold",
-		m.profile.n_sample_type = 5);
+	REFUSED("there are more than 6 sample types, which cprof cannot hold",
+		m.profile.n_sample_type = 7);
 	REFUSED(bad_text, m.types[1].type = 3);
 	REFUSED(bad_text, m.types[0].unit = -1);
 	REFUSED(bad_text, m.period_type.type = 3);

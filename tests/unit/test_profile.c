@@ -403,6 +403,148 @@ static void comments_and_times_are_kept(void **state)
 	profile_free(profile);
 }
 
+/* Two threads in two functions of two mappings, with values of two kinds. */
+static struct profile *make_two_kinds(void)
+{
+	static const struct profile_spec spec = {
+		.sample_types = {{"samples", "count"}, {"cpu", "nanoseconds"}, {"delay", "count"}},
+		.n_sample_types = 3,
+	};
+	static const int64_t values[][3] = {{1, 10, 0}, {2, 20, 5}, {0, 0, 7}};
+	static const uint32_t modes[] = {0, 1, 1}, places[] = {0, 0, 1};
+	struct profile *profile;
+	uint32_t root, stacks[2], mappings[3], set;
+
+	assert_int_equal(profile_new(&spec, &profile), 0);
+	for (int i = 0; i < 3; i++) {
+		struct profile_mapping mapping = {.start = 0x1000, .has_functions = i == 2};
+
+		mapping.file = string(profile, i == 2 ? "/lib/b.so" : "/bin/a");
+		assert_int_equal(profile_mapping_add(profile, &mapping, &mappings[i]), 0);
+	}
+	assert_int_equal(profile_location_named(profile, mappings[1], "main", &root), 0);
+	assert_int_equal(profile_stack_intern(profile, 0, root, &root), 0);
+	for (uint64_t i = 0; i < 2; i++) {
+		struct profile_function function = {.start_line = 7};
+		struct profile_line line = {.line = 70 + (uint32_t)i, .column = 3};
+		uint32_t id;
+
+		function.name = function.system_name = string(profile, i ? "waits" : "works");
+		assert_int_equal(profile_function_intern(profile, &function, &line.function), 0);
+		assert_int_equal(profile_location_intern(profile, mappings[i + 1], 0x1100, &id), 0);
+		assert_int_equal(profile_location_set_lines(profile, id, &line, 1), 0);
+		assert_int_equal(profile_stack_intern(profile, root, id, &stacks[i]), 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		struct profile_label labels[] = {
+			{.key = string(profile, "tid"), .text = string(profile, "1")},
+			{.key = string(profile, "mode"),
+			 .text = string(profile, modes[i] ? "kernel" : "user")}};
+
+		assert_int_equal(profile_labels_intern(profile, labels, 2, &set), 0);
+		assert_int_equal(profile_sample_add(profile, stacks[places[i]], set, values[i]), 0);
+	}
+	profile_set_time(profile, 12, 34);
+	assert_int_equal(profile_comment_add(profile, "why"), 0);
+	return profile;
+}
+
+static void a_part_has_what_it_uses(void **state)
+{
+	static const char *const keys[] = {"tid", NULL};
+	const struct profile_part part = {
+		.spec = {.sample_types = {{"cpu", "nanoseconds"}, {"samples", "count"}},
+			 .n_sample_types = 2,
+			 .period_type = {"cpu", "nanoseconds"},
+			 .period = 99},
+		.columns = {1, 0},
+		.label_keys = keys,
+	};
+	struct profile *from = make_two_kinds(), *profile;
+	const struct profile_location *leaf;
+	const struct profile_label *labels;
+	uint32_t n, stack;
+
+	assert_int_equal(profile_project(from, &part, &profile), 0);
+	profile_free(from);
+	assert_int_equal(profile_get_spec(profile)->period, 99);
+	assert_string_equal(profile_get_spec(profile)->sample_types[1].type, "samples");
+	/* Apart by mode only: one now. What waits is gone, with all that only it used. */
+	assert_int_equal(profile_n_samples(profile), 1);
+	assert_int_equal(profile_sample(profile, 0)->values[0], 30);
+	assert_int_equal(profile_sample(profile, 0)->values[1], 3);
+	labels = profile_labels(profile, profile_sample(profile, 0)->labels, &n);
+	assert_int_equal(n, 1);
+	assert_string_equal(profile_get_string(profile, labels[0].key), "tid");
+	assert_string_equal(profile_get_string(profile, labels[0].text), "1");
+	assert_int_equal(profile_n_locations(profile), 2);
+	assert_int_equal(profile_n_functions(profile), 2);
+	stack = profile_sample(profile, 0)->stack;
+	leaf = profile_location(profile, profile_stack_leaf(profile, stack));
+	assert_int_equal(leaf->address, 0x1100);
+	assert_int_equal(leaf->n_lines, 1);
+	assert_int_equal(profile_location_lines(profile, leaf)->line, 70);
+	assert_int_equal(profile_location_lines(profile, leaf)->column, 3);
+	n = profile_location_lines(profile, leaf)->function;
+	assert_string_equal(profile_get_string(profile, profile_function(profile, n)->system_name),
+			    "works");
+	assert_int_equal(profile_function(profile, n)->start_line, 7);
+	/* The first mapping is the program's, used or not. */
+	assert_int_equal(profile_n_mappings(profile), 2);
+	assert_int_equal(leaf->mapping, 2);
+	stack = profile_stack_callers(profile, stack);
+	assert_int_equal(profile_stack_callers(profile, stack), 0);
+	assert_int_equal(profile_time(profile), 12);
+	assert_int_equal(profile_duration(profile), 34);
+	assert_int_equal(profile_n_comments(profile), 1);
+	profile_free(profile);
+}
+
+static void parts_add_up_to_the_whole(void **state)
+{
+	static const char *const keys[] = {"mode", "tid", NULL};
+	struct profile_part part = {
+		.spec = {.sample_types = {{"delay", "count"}}, .n_sample_types = 1},
+		.columns = {2},
+		.label_keys = keys,
+	};
+	struct profile *from = make_two_kinds(), *profile, *again;
+
+	assert_int_equal(profile_project(from, &part, &profile), 0);
+	assert_int_equal(profile_n_samples(profile), 2);
+	assert_int_equal(profile_total(profile, 0), profile_total(from, 2));
+	assert_int_equal(profile_n_locations(profile), 3);
+	assert_true(profile_mapping(profile, 3)->has_functions);
+	/* A part of all is the same again. */
+	part.columns[0] = 0;
+	assert_int_equal(profile_project(profile, &part, &again), 0);
+	assert_int_equal(profile_n_samples(again), 2);
+	assert_int_equal(profile_n_strings(again), profile_n_strings(profile));
+	profile_free(again);
+	profile_free(profile);
+
+	part.columns[0] = 3;
+	assert_int_equal(profile_project(from, &part, &profile), -EINVAL);
+	profile_free(from);
+}
+
+static void the_root_has_no_stack(void **state)
+{
+	static const char *const keys[] = {NULL};
+	const struct profile_part part = {
+		.spec = {.sample_types = {{"a", "b"}}, .n_sample_types = 1}, .label_keys = keys};
+	static const int64_t values[] = {1, 1};
+	struct profile *from = make(), *profile;
+
+	assert_int_equal(profile_sample_add(from, 0, 0, values), 0);
+	assert_int_equal(profile_project(from, &part, &profile), 0);
+	assert_int_equal(profile_n_samples(profile), 1);
+	assert_int_equal(profile_sample(profile, 0)->stack, 0);
+	assert_int_equal(profile_n_mappings(profile), 0);
+	profile_free(profile);
+	profile_free(from);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +563,9 @@ int main(void)
 		cmocka_unit_test(samples_add_up),
 		cmocka_unit_test(sums_do_not_overflow),
 		cmocka_unit_test(comments_and_times_are_kept),
+		cmocka_unit_test(a_part_has_what_it_uses),
+		cmocka_unit_test(parts_add_up_to_the_whole),
+		cmocka_unit_test(the_root_has_no_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "memory_limit.h"
+#include "pprof/pprof.h"
+
+/* Who writes what. */
+struct writing {
+	struct session *session;
+	enum sampler_type type;
+};
+
+/* A profile for each type cannot go into one pipe or device, where pprof reads one. */
+static bool check_path(const char *path)
+{
+	struct stat st;
+
+	if (strcmp(path, "-") == 0) {
+		fprintf(stderr, "cprof: several types make several files, which cannot all go to "
+				"stdout; use -o FILE, or one --type.\n");
+		return false;
+	}
+	if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return true;
+	if (S_ISDIR(st.st_mode))
+		fprintf(stderr, "cprof: %s is a directory; -o wants a file.\n", path);
+	else
+		fprintf(stderr,
+			"cprof: several types make several files; %s is none. Use -o FILE, or one "
+			"--type.\n",
+			path);
+	return false;
+}
+
+/* Where the ending of a file's name begins: .pb.gz, or what follows the last dot. */
+static size_t ending_of(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *dot = strrchr(name, '.');
+	size_t length = strlen(path), pprof = strlen(".pb.gz");
+
+	if (strlen(name) > pprof && strcmp(path + length - pprof, ".pb.gz") == 0)
+		return length - pprof;
+	return dot && dot != name ? (size_t)(dot - path) : length;
+}
+
+static bool open_one(struct record_file *file, const char *path, const char *name, bool several)
+{
+	_cleanup_free_ char *own = NULL;
+	size_t ending;
+
+	if (path && several) {
+		ending = ending_of(path);
+		if (asprintf(&own, "%.*s.%s%s", (int)ending, path, file->type->name,
+			     path + ending) < 0) {
+			own = NULL;
+			fprintf(stderr, "cprof: out of memory\n");
+			return false;
+		}
+		path = own;
+	}
+	return output_open(&file->output, path, name, file->type->name);
+}
+
+bool record_files_open(struct record_files *files, unsigned types, const char *path,
+		       const char *name)
+{
+	const struct session_type *type;
+	unsigned n = 0;
+
+	for (unsigned i = 0; (type = session_type_get(i)); i++) {
+		if (types & type->type)
+			files->items[n++] =
+				(struct record_file){.type = type, .output = {.fd = -1}};
+	}
+	files->n = n;
+	if (n > 1 && path && !check_path(path))
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		if (!open_one(&files->items[i], path, name, n > 1))
+			return false;
+	}
+	return true;
+}
+
+void record_files_guard(const struct record_files *files)
+{
+	const char *temporary[RECORD_MAX_FILES];
+
+	for (unsigned i = 0; i < files->n; i++)
+		temporary[i] = files->items[i].output.temporary;
+	memory_limit_guard(temporary, files->n);
+}
+
+static int write_profile(void *user, struct sink *sink)
+{
+	const struct writing *writing = user;
+	const struct profile *profile;
+	int r = session_profile(writing->session, writing->type, &profile);
+
+	return r < 0 ? r : pprof_write(profile, sink);
+}
+
+/* The files of one recording have one number. */
+static void number(struct record_files *files)
+{
+	unsigned next = 1, i = 0;
+
+	while (i < files->n) {
+		if (output_has_number(&files->items[i].output, next)) {
+			next++;
+			i = 0;
+		} else {
+			i++;
+		}
+	}
+	for (i = 0; i < files->n; i++)
+		files->items[i].output.number = next;
+}
+
+int record_files_write(struct record_files *files, struct session *session)
+{
+	int worst = 0;
+
+	for (unsigned i = 0; i < files->n; i++) {
+		struct record_file *file = &files->items[i];
+		struct writing writing = {session, file->type->type};
+		struct sink_fd sink;
+
+		sink_fd_init(&sink, file->output.fd);
+		file->written = write_profile(&writing, &sink.sink);
+	}
+	memory_limit_forget();
+	number(files);
+	for (unsigned i = 0; i < files->n; i++) {
+		struct record_file *file = &files->items[i];
+		struct writing writing = {session, file->type->type};
+		int r = output_finish(&file->output, file->written, write_profile, &writing);
+
+		worst = worst < 0 || r == 0 ? worst : r;
+	}
+	return worst;
+}
+
+void record_files_print(const struct record_files *files)
+{
+	for (unsigned i = 0; i < files->n; i++) {
+		if (!files->items[i].output.direct)
+			fprintf(stderr, "%sgo tool pprof -http=: %s\n", i ? "" : "\n",
+				files->items[i].output.path);
+	}
+}
+
+void record_files_close(struct record_files *files)
+{
+	for (unsigned i = 0; i < files->n; i++)
+		output_close(&files->items[i].output);
+}
