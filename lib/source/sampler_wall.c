@@ -20,6 +20,9 @@
 
 /* Blocked threads read in one tick: 10,000 at once would take as long as ten ticks. */
 #define MAX_READS 512
+/* … and while a stop is under way, which nobody looks at meanwhile, this many take half a
+ * millisecond. */
+#define MAX_READS_HELD 16
 #define READ_TRIES 2
 
 /* Of a wait. */
@@ -209,7 +212,8 @@ static bool look_at(struct sampler *s, struct sampler_target *target, struct sam
 		end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.charged_at),
 			 s->stats.ticks - 1, has_moved(thread) ? ENDED : GOES_ON);
 	/* What is not read now is read later, and charged then. */
-	if (*reads == MAX_READS || !sampler_has_room(s, SNAPSHOT_MAX_STACK))
+	if (*reads >= (tracee_held(s->set) ? MAX_READS_HELD : MAX_READS) ||
+	    !sampler_has_room(s, SNAPSHOT_MAX_STACK))
 		return true;
 	letter = sampler_thread_state(s, target, thread, &cpu);
 	if (letter == 0 || letter == 'Z' || letter == 'X')

@@ -42,14 +42,14 @@ class Meter:
         time.sleep(seconds)
         return start, start + seconds
 
-    def profiled(self, peer, seconds, hz):
+    def profiled(self, peer, seconds, hz, settle=SETTLE):
         """Runs a profiler over the target. The window in which it sampled, and what it printed."""
         out = self.folder.path("recording")
-        start = time.monotonic() + SETTLE
+        start = time.monotonic() + settle
         if peer == "cprof":
             done = run(record_argv(self.pid, seconds, hz, out))
         elif peer == "bare stop":
             done = run([TOOLS + "/bare_stop", self.pid, int(seconds * hz), hz])
         else:
             done = run(perf_argv(peer, self.pid, seconds, hz, out))
-        return (start, start + seconds - 2 * SETTLE), done
+        return (start, start + seconds - settle - SETTLE), done

@@ -28,14 +28,18 @@ func work(n int) int { s := 0; for i := 0; ; i++ { s += i * n; if s == 12345 { f
 func main() { go work(3); fmt.Println("ready"); time.Sleep(time.Hour) }
 """
 RUST = """
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+static BEGUN: AtomicU32 = AtomicU32::new(0);
 fn busy(mut n: u64) -> u64 { loop { n = n.wrapping_mul(31).wrapping_add(7); if n == 1 { return n; } } }
 fn main() {
     let a = Arc::new(Mutex::new(0));
     let b = a.clone();
     let held = a.lock().unwrap();
-    std::thread::spawn(move || println!("{}", *b.lock().unwrap()));
-    std::thread::spawn(|| println!("{}", busy(3)));
+    std::thread::spawn(move || { BEGUN.fetch_add(1, SeqCst); println!("{}", *b.lock().unwrap()) });
+    std::thread::spawn(|| { BEGUN.fetch_add(1, SeqCst); println!("{}", busy(3)) });
+    // In the first instructions of clone3 a stack has no end that the tools agree on.
+    while BEGUN.load(SeqCst) < 2 { std::thread::yield_now() }
     println!("ready");
     std::thread::sleep(std::time::Duration::from_secs(3600));
     drop(held);
