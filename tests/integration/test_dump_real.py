@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 
+from harm import tasks, wait_until
 from support import CPROF, Case, Target, main, need, wait_for_text
 
 WAITS = """
@@ -110,7 +111,18 @@ def gdb(pid, script):
     return threads, took
 
 
+def have_begun(pid):
+    """No thread is in the first instructions of clone3, where a stack has no end that the tools
+    agree on: each waits for something, or has run for a while."""
+    for tid, (state, _) in tasks(pid).items():
+        with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
+            if state == "R" and int(file.read().split()[0]) < 1e6:
+                return False
+    return True
+
+
 def stop(pid):
+    wait_until(lambda: have_begun(pid))
     os.kill(pid, signal.SIGSTOP)
     for tid in os.listdir(f"/proc/{pid}/task"):
         wait_for_text(f"/proc/{pid}/task/{tid}/stat", ") T ")
