@@ -168,10 +168,13 @@ class Beside(Case):
         super().setUp()
         need("gdb", "eu-stack")
 
-    def agree(self, target, by_name=True):
+    def agree(self, target, by_name=True, complete=True):
         """by_name: else the number of frames, inlined ones included, where tools write names in
         ways of their own."""
-        self.assertEqual(self.compare(target, by_name), {"eu-stack": 0, "gdb": 0, "cut": 0})
+        wrong = self.compare(target, by_name)
+        if complete:
+            self.assertEqual(wrong["cut"], 0)
+        self.assertEqual((wrong["eu-stack"], wrong["gdb"]), (0, 0))
 
     def test_redis(self):
         need("redis-server")
@@ -215,7 +218,8 @@ class Beside(Case):
                    GOFLAGS="-mod=mod")
         subprocess.run(["go", "build", "-o", "a", "a.go"], cwd=self.folder, env=env, check=True)
         with Target([self.path("a")], wait_for="ready") as target:
-            self.agree(target)
+            # Nothing in Go's .debug_frame says where its system stacks end.
+            self.agree(target, complete=False)
 
     def test_rust(self):
         need("rustc")
