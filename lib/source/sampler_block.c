@@ -73,10 +73,11 @@ void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
 }
 
 void sampler_block_settle(struct sampler *s, struct sampler_target *target,
-			  struct sampler_thread *thread)
+			  struct sampler_thread *thread, uint64_t ns)
 {
 	uint64_t switches;
 
+	thread->wait.block.delay_ns += ns;
 	if (sampler_wants(s, SAMPLER_BLOCK) && thread->wait.block.known && !target->ended &&
 	    sampler_thread_switches(s, target, thread, &switches))
 		note_switches(thread, switches);

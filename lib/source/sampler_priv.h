@@ -7,7 +7,7 @@
 #include "tracee/tracee.h"
 #include "tracee/tracee_unwind.h"
 
-/* Elapsed time of ticks at which a thread was seen runnable and not stopped. */
+/* Elapsed time of a thread in one state, with the ticks at which it was seen so. */
 struct sampler_owed {
 	uint32_t ticks;
 	uint64_t ns;
@@ -28,9 +28,10 @@ struct sampler_wait {
 	uint32_t state;
 	uint64_t tick;           /* stats.ticks when the stack was read, or charged last */
 	uint64_t run_ns, slices; /* when it was read */
-	uint64_t charged_at;     /* elapsed time is charged, or owed, up to here */
-	struct sampler_owed owed[SNAPSHOT_RUNNABLE + 1]; /* by state: running, runnable */
-	uint64_t owed_last_ns;
+	/* Elapsed time up to there is charged or owed; schedstat then: */
+	uint64_t split_at, split_run_ns, split_delay_ns, split_slices;
+	struct sampler_owed owed[SNAPSHOT_SLEEPING + 1]; /* sleeping: blocked in any way */
+	bool owed_last;       /* the last tick is among those of owed[SNAPSHOT_RUNNABLE] */
 	uint64_t unplaced_ns; /* of records that found no room in the queue */
 	struct sampler_block block;
 };
@@ -51,6 +52,7 @@ struct sampler_thread {
 	int cpu;                           /* it was on … */
 	uint64_t stat_at;                  /* … when its state was read; 0: never */
 	uint64_t run_ns;                   /* CPU time at the last look */
+	uint64_t delay_ns;                 /* time it has waited for a CPU, at the last look */
 	uint64_t slices;                   /* times it was put on a CPU, at the last look */
 	uint64_t charged_ns;               /* CPU time up to its last sample */
 	uint64_t moved_at;      /* CLOCK_MONOTONIC when run_ns or slices last moved; 0: never */
@@ -414,9 +416,10 @@ void sampler_block_read(struct sampler_thread *thread, uint64_t switches, enum s
 void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
 			  struct snapshot *snapshot, bool parked);
 
-/** Owes what it waited since it was read last, at its end or that of the recording. */
+/** Owes what it waited since it was read last, for ns in all, at its end or that of the recording.
+ */
 void sampler_block_settle(struct sampler *s, struct sampler_target *target,
-			  struct sampler_thread *thread);
+			  struct sampler_thread *thread, uint64_t ns);
 
 /* --- sampler_each.c --- */
 
@@ -443,16 +446,20 @@ enum snapshot_state sampler_wall_state(const struct sampler *s, char letter);
 bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
 		       struct sampler_thread *thread, enum snapshot_state state, uint64_t now);
 
-/** A thread was seen runnable: elapsed time up to now is owed to its next stop … */
-void sampler_wall_owe(struct sampler_thread *thread, uint64_t now);
+/** Begins to count the elapsed time of a thread, whose schedstat was just read. */
+void sampler_wall_begin(struct sampler_thread *thread, uint64_t now);
+
+/** A thread was seen runnable: the tick is owed to its next stop … */
+void sampler_wall_owe(struct sampler_thread *thread);
 
 /** … and it seems to be the one on its CPU. */
 void sampler_wall_runs(struct sampler *s, struct sampler_target *target,
 		       struct sampler_thread *thread);
 
-/** Charges what is owed to this snapshot; false when nothing is. What remains goes into a record
- * behind it. */
-bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot);
+/** Charges what is owed to the snapshot of a stop, which lasted pause_ns; false when nothing is.
+ * What remains goes into a record behind it. */
+bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot,
+			 uint64_t pause_ns);
 void sampler_wall_charge_rest(struct sampler *s, struct sampler_target *target,
 			      struct sampler_thread *thread);
 

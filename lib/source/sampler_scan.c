@@ -66,12 +66,12 @@ static int add_thread(struct sampler *s, struct sampler_target *target, pid_t ti
 					  .stat_fd = -1,
 					  .syscall_fd = -1,
 					  .slot = take_slot(s),
-					  .wait.charged_at = now,
 					  .wait.block.known = !first,
 					  .present = true,
 					  .is_unsettled = true};
 	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], SAMPLER_TOP_UNKNOWN);
 	sampler_thread_look(s, target, thread, now);
+	sampler_wall_begin(thread, now);
 	if (first) {
 		thread->charged_ns = thread->run_ns;
 		thread->moved_at = 0;

@@ -71,7 +71,7 @@ static struct snapshot *take(struct sampler *s, struct sampler_target *target,
 }
 
 static void publish(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
-		    struct snapshot *snapshot)
+		    struct snapshot *snapshot, uint64_t pause_ns)
 {
 	bool runs = snapshot->state == SNAPSHOT_RUNNING;
 
@@ -83,7 +83,7 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 		thread->seen = SAMPLER_SEEN;
 	}
 	/* No elapsed time is owed to a thread that was stopped twice since the last tick. */
-	if (sampler_wants(s, SAMPLER_WAITS) && !sampler_wall_charge(thread, snapshot) &&
+	if (sampler_wants(s, SAMPLER_WAITS) && !sampler_wall_charge(thread, snapshot, pause_ns) &&
 	    !(runs && sampler_wants(s, SAMPLER_CPU)))
 		return; /* the room in the queue is given up */
 	snapshot->delay_ns = runs ? 0 : snapshot->wall_ns;
@@ -121,7 +121,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 	uint64_t user[64];
 	struct sampler_ahead ahead = {};
 	bool waiting = false, looked = false;
-	uint64_t slices;
+	uint64_t slices, pause_ns;
 
 	s->stats.stops++;
 	if (thread)
@@ -146,7 +146,8 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 		thread->own_switches += 1 + waiting;
 	}
 	tracee_release(s->set, event->tid);
-	hist_add(&s->stats.pause, sampler_budget_add(s, event));
+	pause_ns = sampler_budget_add(s, event);
+	hist_add(&s->stats.pause, pause_ns);
 	/* What it used is brought up to date when it leaves its CPU, as it did for the stop. */
 	if (snapshot && !looked)
 		sampler_thread_look(s, target, thread, event->asked_ns);
@@ -154,7 +155,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 	if (!snapshot)
 		return;
 	snapshot->state = waiting ? SNAPSHOT_SLEEPING : SNAPSHOT_RUNNING;
-	publish(s, target, thread, snapshot);
+	publish(s, target, thread, snapshot, pause_ns);
 }
 
 void sampler_on_event(struct sampler *s, const struct tracee_event *event)

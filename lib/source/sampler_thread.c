@@ -2,8 +2,10 @@
 /*
  * One thread: what it used, what it does.
  *
- * schedstat is se.sum_exec_runtime and the number of times it was put on a CPU (fs/proc/base.c,
- * Linux 6.18); a running thread's time is brought up to date at each scheduler tick.
+ * schedstat is se.sum_exec_runtime, the time that it waited for a CPU, and the number of times it
+ * was put on one (fs/proc/base.c, kernel/sched/stats.h, Linux 6.18). A running thread's time is
+ * brought up to date at each scheduler tick and when it leaves its CPU, the time it waited when it
+ * gets one.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -88,7 +90,7 @@ bool sampler_thread_look(struct sampler *s, struct sampler_target *target,
 {
 	enum {
 		RUN,
-		WAIT,
+		DELAY,
 		SLICES,
 		N_FIELDS
 	};
@@ -114,6 +116,7 @@ bool sampler_thread_look(struct sampler *s, struct sampler_target *target,
 		thread->arrived_at = now;
 	target->threads.known_ns += fields[RUN] - thread->run_ns;
 	thread->run_ns = fields[RUN];
+	thread->delay_ns = fields[DELAY];
 	thread->slices = fields[SLICES];
 	return true;
 }

@@ -9,8 +9,12 @@
  * (for pc and sp), stack, schedstat. If the last is like the first, what lies between belongs
  * together.
  *
- * A runnable thread has its stack read only when it is stopped, which is not at every tick. What it
- * is owed meanwhile is charged to its next stop, or else running would count for less than waiting.
+ * A thread may run and wait many times between two ticks, and in which of the two a tick finds it
+ * depends on the tick: who wakes on a thread's CPU has it wait for that CPU, and those that wait
+ * for it seen asleep. So how long it ran, waited for a CPU and was blocked is the kernel's count,
+ * not that of ticks: schedstat is exact while a thread is off its CPU, as it is at a read and at a
+ * stop. The ticks only tell the stacks: what it ran is charged to its next stop, what it was
+ * blocked to its next read.
  */
 #include <errno.h>
 
@@ -67,7 +71,7 @@ static void end_wait(struct sampler *s, struct sampler_target *target,
 		     enum ending ending)
 {
 	struct sampler_wait *wait = &thread->wait;
-	uint64_t ns = until > wait->charged_at ? until - wait->charged_at : 0;
+	uint64_t ns = until > wait->split_at ? until - wait->split_at : 0;
 
 	wait->known = false;
 	if (sampler_block_counts(wait->state))
@@ -76,7 +80,43 @@ static void end_wait(struct sampler *s, struct sampler_target *target,
 		return;
 	if (!put_again(s, target, thread, wait->state, (uint32_t)(tick - wait->tick), ns, ending))
 		wait->unplaced_ns += ns;
-	wait->charged_at += ns;
+	wait->split_at += ns;
+}
+
+/* Up to now, at which it is off its CPU: into the time that it ran, was runnable, and was blocked.
+ * The clocks may differ; what does not fit counts later. */
+static void divide(struct sampler_thread *thread, uint64_t now)
+{
+	struct sampler_wait *wait = &thread->wait;
+	uint64_t left = now > wait->split_at ? now - wait->split_at : 0;
+	int64_t more_run = (int64_t)(thread->run_ns - wait->split_run_ns);
+	uint64_t run = more_run > 0 ? MIN((uint64_t)more_run, left) : 0, delay;
+
+	wait->split_at += left;
+	left -= run;
+	delay = MIN(thread->delay_ns - wait->split_delay_ns, left);
+	left -= delay;
+	wait->split_run_ns += run;
+	wait->split_delay_ns += delay;
+	/* It has not left its CPU, whose hypervisor or interrupts took the rest. */
+	if (thread->slices == wait->split_slices && more_run > 0) {
+		run += left;
+		left = 0;
+	}
+	wait->split_slices = thread->slices;
+	wait->owed[SNAPSHOT_RUNNING].ns += run;
+	wait->owed[SNAPSHOT_RUNNABLE].ns += delay;
+	wait->owed[SNAPSHOT_SLEEPING].ns += left;
+}
+
+void sampler_wall_begin(struct sampler_thread *thread, uint64_t now)
+{
+	struct sampler_wait *wait = &thread->wait;
+
+	wait->split_at = now;
+	wait->split_run_ns = thread->run_ns;
+	wait->split_delay_ns = thread->delay_ns;
+	wait->split_slices = thread->slices;
 }
 
 /* Reads registers and stack; NULL when it runs, is gone, or there is no room. */
@@ -143,9 +183,10 @@ bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
 		wait->state = state;
 		snapshot->state = state;
 		snapshot->count = 1;
-		snapshot->wall_ns = now - wait->charged_at;
+		divide(thread, now);
+		snapshot->wall_ns = wait->owed[SNAPSHOT_SLEEPING].ns;
+		wait->owed[SNAPSHOT_SLEEPING].ns = 0;
 		sampler_block_read(thread, switches, state, snapshot->wall_ns);
-		wait->charged_at = now;
 		wait->tick = s->stats.ticks;
 		sampler_put(s, snapshot);
 		return true;
@@ -153,14 +194,10 @@ bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
 	return false;
 }
 
-void sampler_wall_owe(struct sampler_thread *thread, uint64_t now)
+void sampler_wall_owe(struct sampler_thread *thread)
 {
-	struct sampler_wait *wait = &thread->wait;
-
-	wait->owed_last_ns = now - wait->charged_at;
-	wait->owed[SNAPSHOT_RUNNABLE].ns += wait->owed_last_ns;
-	wait->owed[SNAPSHOT_RUNNABLE].ticks++;
-	wait->charged_at = now;
+	thread->wait.owed[SNAPSHOT_RUNNABLE].ticks++;
+	thread->wait.owed_last = true;
 }
 
 void sampler_wall_runs(struct sampler *s, struct sampler_target *target,
@@ -171,13 +208,11 @@ void sampler_wall_runs(struct sampler *s, struct sampler_target *target,
 	/* It has woken since this tick's look. Charged before the stop, whose stack is another. */
 	if (wait->known)
 		end_wait(s, target, thread, s->last_tick_at, s->stats.ticks, ENDED);
-	if (!wait->owed[SNAPSHOT_RUNNABLE].ticks)
+	if (!wait->owed_last)
 		return;
-	wait->owed[SNAPSHOT_RUNNABLE].ns -= wait->owed_last_ns;
 	wait->owed[SNAPSHOT_RUNNABLE].ticks--;
-	wait->owed[SNAPSHOT_RUNNING].ns += wait->owed_last_ns;
 	wait->owed[SNAPSHOT_RUNNING].ticks++;
-	wait->owed_last_ns = 0;
+	wait->owed_last = false;
 }
 
 enum snapshot_state sampler_wall_state(const struct sampler *s, char letter)
@@ -205,11 +240,12 @@ static bool look_at(struct sampler *s, struct sampler_target *target, struct sam
 	char letter;
 	int cpu;
 
+	thread->wait.owed_last = false;
 	if (thread->wait.known && !has_moved(thread) && !was_cut(s, thread))
 		/* The consumer has not said yet whether it needs more of the stack. */
 		return thread->wait.partly;
 	if (thread->wait.known)
-		end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.charged_at),
+		end_wait(s, target, thread, MAX(s->last_tick_at, thread->wait.split_at),
 			 s->stats.ticks - 1, has_moved(thread) ? ENDED : GOES_ON);
 	/* What is not read now is read later, and charged then. */
 	if (*reads >= (tracee_held(s->set) ? MAX_READS_HELD : MAX_READS) ||
@@ -225,7 +261,7 @@ static bool look_at(struct sampler *s, struct sampler_target *target, struct sam
 			return true;
 	}
 	sampler_block_begin(s, target, thread);
-	sampler_wall_owe(thread, now);
+	sampler_wall_owe(thread);
 	return true;
 }
 
@@ -246,20 +282,25 @@ void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_
 	threads->unsettled.n = kept;
 }
 
-bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot)
+bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot,
+			 uint64_t pause_ns)
 {
 	struct sampler_wait *wait = &thread->wait;
-	enum snapshot_state state =
-		wait->owed[SNAPSHOT_RUNNING].ticks ? SNAPSHOT_RUNNING : SNAPSHOT_RUNNABLE;
+	struct sampler_owed *running = &wait->owed[SNAPSHOT_RUNNING];
+	struct sampler_owed *owed = running;
 
-	if (!wait->owed[state].ticks)
-		return false;
+	/* The kernel takes the pause for a wait. */
 	if (snapshot->state == SNAPSHOT_RUNNING)
-		snapshot->state = state;
-	snapshot->count = wait->owed[state].ticks;
-	snapshot->wall_ns = wait->owed[state].ns;
-	wait->owed[state].ticks = 0;
-	wait->owed[state].ns = 0;
+		wait->split_run_ns -= pause_ns;
+	else
+		owed = &wait->owed[SNAPSHOT_SLEEPING];
+	divide(thread, clock_now_ns());
+	if (!owed->ns && !running->ticks)
+		return false;
+	snapshot->count = running->ticks;
+	snapshot->wall_ns = owed->ns;
+	running->ticks = 0;
+	owed->ns = 0;
 	return true;
 }
 
@@ -268,7 +309,7 @@ void sampler_wall_charge_rest(struct sampler *s, struct sampler_target *target,
 {
 	struct sampler_owed *owed = &thread->wait.owed[SNAPSHOT_RUNNABLE];
 
-	if (!owed->ticks)
+	if (!owed->ns && !owed->ticks)
 		return;
 	if (put_again(s, target, thread, SNAPSHOT_RUNNABLE, owed->ticks, owed->ns, GOES_ON))
 		*owed = (struct sampler_owed){};
@@ -281,16 +322,22 @@ void sampler_wall_settle(struct sampler *s, struct sampler_target *target,
 	struct snapshot *snapshot;
 	uint64_t rest;
 
-	if (wait->known)
+	if (wait->known) {
 		end_wait(s, target, thread, now, s->stats.ticks,
 			 s->settling_since && !thread->moved_at ? NEVER_ENDED : ENDED);
-	else
-		sampler_block_settle(s, target, thread);
-	rest = wait->owed[SNAPSHOT_RUNNING].ns + wait->owed[SNAPSHOT_RUNNABLE].ns +
-	       wait->unplaced_ns + now - wait->charged_at;
-	wait->charged_at = now;
+	} else {
+		/* Of one that has ended it is not known what it did since it was looked at. */
+		if (s->settling_since && !target->ended)
+			divide(thread, now);
+		sampler_block_settle(s, target, thread, wait->owed[SNAPSHOT_SLEEPING].ns);
+	}
+	rest = wait->unplaced_ns + now - wait->split_at;
+	for (size_t i = 0; i < ARRAY_SIZE(wait->owed); i++) {
+		rest += wait->owed[i].ns;
+		wait->owed[i] = (struct sampler_owed){};
+	}
+	wait->split_at = now;
 	wait->unplaced_ns = 0;
-	wait->owed[SNAPSHOT_RUNNING] = wait->owed[SNAPSHOT_RUNNABLE] = (struct sampler_owed){};
 	snapshot = rest || wait->block.waits
 			   ? sampler_reserve(s, target, SNAPSHOT_NOT_SEEN, thread, 0)
 			   : NULL;

@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
+import time
 
+from profile_pb import Profile
 from support import Case, Target, main, need, victim, wait_for_text
 
 FLAVOURS = ["gcc-o0", "gcc-o2", "gcc-fp", "clang-o0", "clang-fp", "stripped"]
@@ -91,6 +93,40 @@ class Wall(Case):
                 self.assertGreater(counts["threads"], 0, argv)
                 self.assertEqual(counts["wrong"], 0, done.stdout)
                 self.assertGreaterEqual(counts["complete"], 0.95 * counts["threads"], done.stdout)
+
+    def schedstat(self, pid):
+        """The kernel's count for its first thread: time on a CPU, time waiting for one; and now."""
+        with open(f"/proc/{pid}/task/{pid}/schedstat") as file:
+            return [int(word) for word in file.read().split()[:2]] + [time.monotonic_ns()]
+
+    def test_waits_much_shorter_than_a_tick(self):
+        """Thousands of waits a second for somebody on the same CPUs: shares are the kernel's."""
+        need("redis-server", "redis-benchmark")
+        server = ["redis-server", "--port", "0", "--save", "", "--unixsocket", self.path("s")]
+        client = ["redis-benchmark", "-s", self.path("s"), "-q", "-l", "-c", "1", "-t", "get"]
+        with Target(server, wait_for="eady to accept") as target:
+            with Target(client, stderr=subprocess.DEVNULL) as other:
+                target.wait_until_busy(20)
+                before = self.schedstat(target.pid)
+                self.cprof("record", "-p", target.pid, "-d", "2s", "-o", "o", "--type=wall,block")
+                run, delay, elapsed = (b - a for a, b in zip(before, self.schedstat(target.pid)))
+                self.assertIsNone(other.process.poll())
+        wall, block = Profile(self.path("o.wall")), Profile(self.path("o.block"))
+        mine = {}
+        for sample in wall.samples:
+            if sample.labels.get("tid") == str(target.pid):
+                state = sample.labels.get("state", "not sampled")
+                mine[state] = mine.get(state, 0) + sample.values[1] / wall.duration_nanos
+        said = f"{mine}, of {run / elapsed:.3f} and {delay / elapsed:.3f}"
+        self.assertGreater(run / elapsed, 0.05)
+        self.assertAlmostEqual(sum(mine.values()), 1, delta=0.02, msg=said)
+        self.assertAlmostEqual(mine["running"], run / elapsed, delta=0.03, msg=said)
+        self.assertAlmostEqual(mine.get("runnable", 0), delay / elapsed, delta=0.03, msg=said)
+        waits = sum(s.values[0] for s in block.samples if s.labels.get("tid") == str(target.pid))
+        self.assertGreater(waits, 2000)
+        delays = sum(s.values[1] for s in block.samples if s.labels.get("tid") == str(target.pid))
+        self.assertAlmostEqual(delays / block.duration_nanos, 1 - (run + delay) / elapsed,
+                               delta=0.03, msg=said)
 
     def test_a_leader_that_has_ended(self):
         with Target([victim("blocked-gcc-o2"), "5", "leave"], wait_for="ready") as target:
