@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,19 +22,6 @@
 #define ANON "anon_inode:"
 #define MAX_INFO (64 * 1024)
 
-/* "anon_inode:[eventfd]" and "anon_inode:inotify" alike. */
-static void strip_anon(char *link)
-{
-	char *name = link + strlen(ANON);
-	size_t n;
-
-	if (name[0] == '[')
-		name++;
-	n = strcspn(name, "]");
-	memmove(link, name, n);
-	link[n] = '\0';
-}
-
 static bool is_fifo(const struct process *process, const char *path)
 {
 	struct stat st;
@@ -44,36 +30,60 @@ static bool is_fifo(const struct process *process, const char *path)
 	return fstatat(process->dirfd, path, &st, 0) == 0 && S_ISFIFO(st.st_mode);
 }
 
-size_t process_fd_describe(struct process_waits *waits, pid_t tid, int fd, char *text, size_t cap,
-			   enum process_wait_kind *ret_kind)
+size_t process_link_read(const struct process *process, pid_t tid, int fd,
+			 char ret_text[static PROCESS_LINK_SIZE])
 {
-	char path[64], link[PATH_MAX], clean[160];
-	const char *socket;
-	uint64_t inode;
+	char path[64];
 	ssize_t n;
 
-	*ret_kind = PROCESS_WAIT_FILE;
-	text[0] = '\0';
 	snprintf(path, sizeof(path), "task/%d/fd/%d", (int)tid, fd);
-	n = readlinkat(waits->process->dirfd, path, link, sizeof(link) - 1);
+	n = readlinkat(process->dirfd, path, ret_text, PROCESS_LINK_SIZE - 1);
 	if (n < 0)
 		return 0;
-	link[n] = '\0';
+	ret_text[n] = '\0';
+	return (size_t)n + 1;
+}
+
+size_t process_link_describe(struct process_waits *waits, const char *link, char *text, size_t cap,
+			     enum process_wait_kind *ret_kind)
+{
+	const char *socket;
+	uint64_t inode;
+	size_t n = strlen(link);
+
+	*ret_kind = PROCESS_WAIT_FILE;
 	if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1) {
 		*ret_kind = PROCESS_WAIT_SOCKET;
 		socket = process_socket_find(waits, inode);
-		return text_add(text, cap, 0, "fd %d (%s)", fd, socket ? socket : "socket");
+		return text_add(text, cap, 0, "%s", socket ? socket : "socket");
 	}
 	if (strncmp(link, ANON, strlen(ANON)) == 0) {
-		*ret_kind = PROCESS_WAIT_EVENT;
-		strip_anon(link);
-		if (strcmp(link, "io_uring") == 0)
-			*ret_kind = PROCESS_WAIT_AIO;
-	} else if (strncmp(link, "pipe:[", 6) == 0 || is_fifo(waits->process, path)) {
+		/* "anon_inode:[eventfd]" and "anon_inode:inotify" alike. */
+		link += strlen(ANON);
+		link += link[0] == '[';
+		n = strcspn(link, "]");
+		*ret_kind =
+			strncmp(link, "io_uring", n) == 0 ? PROCESS_WAIT_AIO : PROCESS_WAIT_EVENT;
+	} else if (strncmp(link, "pipe:[", 6) == 0) {
 		*ret_kind = PROCESS_WAIT_PIPE;
 	}
-	text_clean(clean, sizeof(clean), link, strlen(link));
-	return text_add(text, cap, 0, "fd %d (%s)", fd, clean);
+	return text_clean(text, cap, link, n);
+}
+
+size_t process_fd_describe(struct process_waits *waits, pid_t tid, int fd, char *text, size_t cap,
+			   enum process_wait_kind *ret_kind)
+{
+	char path[64], link[PROCESS_LINK_SIZE], words[160];
+
+	*ret_kind = PROCESS_WAIT_FILE;
+	text[0] = '\0';
+	if (!process_link_read(waits->process, tid, fd, link))
+		return 0;
+	process_link_describe(waits, link, words, sizeof(words), ret_kind);
+	snprintf(path, sizeof(path), "task/%d/fd/%d", (int)tid, fd);
+	if (*ret_kind == PROCESS_WAIT_FILE && is_fifo(waits->process, path))
+		*ret_kind = PROCESS_WAIT_PIPE;
+	return text_add(text, cap, 0, "fd %d (%s)", fd, words);
 }
 
 size_t process_epoll_describe(struct process_waits *waits, pid_t tid, int fd, char *text,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a system call and its arguments to what it waits for. Calls are known by their names, whose
- * arguments are in the same order on all CPUs but for a few that are not here. */
+/* From a system call and its arguments to what it waits for. */
 #include "process/process_wait_priv.h"
 
 #include <errno.h>
@@ -11,7 +10,6 @@
 #include <sys/select.h>
 #include <sys/wait.h>
 
-#include "arch/arch.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
@@ -21,95 +19,6 @@
 /* Of select(2): what fits an fd_set. */
 #define MAX_SELECTED FD_SETSIZE
 #define MAX_PATH 256
-#define NO_ARG 6
-
-enum how {
-	HOW_FD,   /* descriptors in the arguments a and b */
-	HOW_PATH, /* opens the path in argument a */
-	HOW_POLL,
-	HOW_SELECT,
-	HOW_EPOLL,
-	HOW_FUTEX,
-	HOW_WAITV,
-	HOW_WAIT4,
-	HOW_WAITID,
-	HOW_VFORK,
-	HOW_SLEEP,
-	HOW_SIGNAL,
-	HOW_IPC,
-	HOW_AIO,
-};
-
-/* b: for HOW_FD a second descriptor; else, and with timed, the argument that is the time-out. */
-static const struct call {
-	const char *name;
-	enum how how;
-	uint8_t a, b;
-	bool timed; /* a time-out in argument b, 0: none */
-} calls[] = {
-	{"accept", HOW_FD, 0, NO_ARG},
-	{"accept4", HOW_FD, 0, NO_ARG},
-	{"connect", HOW_FD, 0, NO_ARG},
-	{"copy_file_range", HOW_FD, 0, 2},
-	{"fallocate", HOW_FD, 0, NO_ARG},
-	{"fcntl", HOW_FD, 0, NO_ARG},
-	{"fdatasync", HOW_FD, 0, NO_ARG},
-	{"flock", HOW_FD, 0, NO_ARG},
-	{"fsync", HOW_FD, 0, NO_ARG},
-	{"ftruncate", HOW_FD, 0, NO_ARG},
-	{"getdents64", HOW_FD, 0, NO_ARG},
-	{"io_uring_enter", HOW_FD, 0, NO_ARG},
-	{"ioctl", HOW_FD, 0, NO_ARG},
-	{"mq_timedreceive", HOW_FD, 0, 4, true},
-	{"mq_timedsend", HOW_FD, 0, 4, true},
-	{"pread64", HOW_FD, 0, NO_ARG},
-	{"preadv", HOW_FD, 0, NO_ARG},
-	{"preadv2", HOW_FD, 0, NO_ARG},
-	{"pwrite64", HOW_FD, 0, NO_ARG},
-	{"pwritev", HOW_FD, 0, NO_ARG},
-	{"pwritev2", HOW_FD, 0, NO_ARG},
-	{"read", HOW_FD, 0, NO_ARG},
-	{"readv", HOW_FD, 0, NO_ARG},
-	{"recvfrom", HOW_FD, 0, NO_ARG},
-	{"recvmmsg", HOW_FD, 0, 4, true},
-	{"recvmsg", HOW_FD, 0, NO_ARG},
-	{"sendfile", HOW_FD, 1, 0},
-	{"sendmmsg", HOW_FD, 0, NO_ARG},
-	{"sendmsg", HOW_FD, 0, NO_ARG},
-	{"sendto", HOW_FD, 0, NO_ARG},
-	{"splice", HOW_FD, 0, 2},
-	{"syncfs", HOW_FD, 0, NO_ARG},
-	{"tee", HOW_FD, 0, 1},
-	{"vmsplice", HOW_FD, 0, NO_ARG},
-	{"write", HOW_FD, 0, NO_ARG},
-	{"writev", HOW_FD, 0, NO_ARG},
-	{"open", HOW_PATH, 0, NO_ARG},
-	{"openat", HOW_PATH, 1, NO_ARG},
-	{"openat2", HOW_PATH, 1, NO_ARG},
-	{"poll", HOW_POLL, 0, 2},
-	{"ppoll", HOW_POLL, 0, 2, true},
-	{"select", HOW_SELECT, 0, 4, true},
-	{"pselect6", HOW_SELECT, 0, 4, true},
-	{"epoll_wait", HOW_EPOLL, 0, 3},
-	{"epoll_pwait", HOW_EPOLL, 0, 3},
-	{"epoll_pwait2", HOW_EPOLL, 0, 3, true},
-	{"futex", HOW_FUTEX, 0, 3, true},
-	{"futex_waitv", HOW_WAITV, 0, 3, true},
-	{"wait4", HOW_WAIT4, 0, NO_ARG},
-	{"waitid", HOW_WAITID, 0, NO_ARG},
-	{"vfork", HOW_VFORK, 0, NO_ARG},
-	{"nanosleep", HOW_SLEEP, 0, 0, true},
-	{"clock_nanosleep", HOW_SLEEP, 0, 2, true},
-	{"pause", HOW_SIGNAL, 0, NO_ARG},
-	{"rt_sigsuspend", HOW_SIGNAL, 0, NO_ARG},
-	{"rt_sigtimedwait", HOW_SIGNAL, 0, 2, true},
-	{"msgrcv", HOW_IPC, 0, NO_ARG},
-	{"msgsnd", HOW_IPC, 0, NO_ARG},
-	{"semop", HOW_IPC, 0, NO_ARG},
-	{"semtimedop", HOW_IPC, 0, 3, true},
-	{"io_getevents", HOW_AIO, 0, 4, true},
-	{"io_pgetevents", HOW_AIO, 0, 4, true},
-};
 
 int process_waits_new(struct process *process, struct process_waits **ret_waits)
 {
@@ -131,7 +40,7 @@ struct process_waits *process_waits_free(struct process_waits *waits)
 	return NULL;
 }
 
-static void describe_fds(struct process_waits *waits, pid_t tid, const struct call *call,
+static void describe_fds(struct process_waits *waits, pid_t tid, const struct process_call *call,
 			 const uint64_t *args, struct process_wait *wait)
 {
 	enum process_wait_kind ignored;
@@ -139,7 +48,7 @@ static void describe_fds(struct process_waits *waits, pid_t tid, const struct ca
 
 	wait->fd = (int)args[call->a];
 	n = process_fd_describe(waits, tid, wait->fd, wait->text, sizeof(wait->text), &wait->kind);
-	if (call->b == NO_ARG || call->timed)
+	if (call->b == PROCESS_NO_ARG || call->timed)
 		return;
 	n = text_add(wait->text, sizeof(wait->text), n, " and ");
 	process_fd_describe(waits, tid, (int)args[call->b], wait->text + n, sizeof(wait->text) - n,
@@ -322,59 +231,59 @@ static void describe_waitid(const uint64_t *args, struct process_wait *wait)
 	}
 }
 
-static void describe(struct process_waits *waits, pid_t tid, const struct call *call,
+static void describe(struct process_waits *waits, pid_t tid, const struct process_call *call,
 		     const uint64_t *args, struct process_wait *wait)
 {
 	switch (call->how) {
-	case HOW_FD:
+	case PROCESS_HOW_FD:
 		describe_fds(waits, tid, call, args, wait);
 		break;
-	case HOW_PATH:
+	case PROCESS_HOW_PATH:
 		describe_path(waits, args[call->a], wait);
 		break;
-	case HOW_POLL:
+	case PROCESS_HOW_POLL:
 		/* Of poll(2) in milliseconds, negative: none. */
 		wait->timed = call->timed ? wait->timed : (int)args[2] >= 0;
 		describe_poll(waits, tid, args, wait);
 		break;
-	case HOW_SELECT:
+	case PROCESS_HOW_SELECT:
 		describe_select(waits, tid, args, wait);
 		break;
-	case HOW_EPOLL:
+	case PROCESS_HOW_EPOLL:
 		wait->timed = call->timed ? wait->timed : (int)args[3] >= 0;
 		describe_epoll(waits, tid, args, wait);
 		break;
-	case HOW_FUTEX:
+	case PROCESS_HOW_FUTEX:
 		describe_futex(args, wait);
 		break;
-	case HOW_WAITV:
+	case PROCESS_HOW_WAITV:
 		describe_waitv(waits, args, wait);
 		break;
-	case HOW_WAIT4:
+	case PROCESS_HOW_WAIT4:
 		/* 0: the caller's group, below -1: that group. */
 		describe_child((int)args[0] < -1 ? -(int64_t)(int)args[0] : (int)args[0],
 			       (int)args[0] < -1, wait);
 		break;
-	case HOW_WAITID:
+	case PROCESS_HOW_WAITID:
 		describe_waitid(args, wait);
 		break;
-	case HOW_VFORK:
+	case PROCESS_HOW_VFORK:
 		wait->kind = PROCESS_WAIT_CHILD;
 		text_add(wait->text, sizeof(wait->text), 0, "its child to call execve or exit");
 		break;
-	case HOW_SLEEP:
+	case PROCESS_HOW_SLEEP:
 		wait->kind = PROCESS_WAIT_SLEEP;
 		break;
-	case HOW_SIGNAL:
+	case PROCESS_HOW_SIGNAL:
 		wait->kind = PROCESS_WAIT_SIGNAL;
 		text_add(wait->text, sizeof(wait->text), 0, "a signal");
 		break;
-	case HOW_IPC:
+	case PROCESS_HOW_IPC:
 		wait->kind = PROCESS_WAIT_IPC;
 		text_add(wait->text, sizeof(wait->text), 0, "%s %d",
 			 call->name[0] == 'm' ? "message queue" : "semaphore set", (int)args[0]);
 		break;
-	case HOW_AIO:
+	case PROCESS_HOW_AIO:
 		wait->kind = PROCESS_WAIT_AIO;
 		text_add(wait->text, sizeof(wait->text), 0, "asynchronous input and output");
 		break;
@@ -384,21 +293,18 @@ static void describe(struct process_waits *waits, pid_t tid, const struct call *
 void process_wait_read(struct process_waits *waits, pid_t tid, const struct process_syscall *call,
 		       struct process_wait *ret_wait)
 {
-	const char *name;
+	const struct process_call *known;
 
 	*ret_wait = (struct process_wait){.fd = -1};
 	if (call->nr < 0) {
 		ret_wait->kind = PROCESS_WAIT_FAULT;
 		return;
 	}
-	name = arch_syscall_name(arch_native(), (int)call->nr);
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
-		if (strcmp(calls[i].name, name) != 0)
-			continue;
-		ret_wait->timed = calls[i].timed && call->args[calls[i].b] != 0;
-		describe(waits, tid, &calls[i], call->args, ret_wait);
+	known = process_call_find(call->nr);
+	if (!known)
 		return;
-	}
+	ret_wait->timed = known->timed && call->args[known->b] != 0;
+	describe(waits, tid, known, call->args, ret_wait);
 }
 
 const char *process_wait_kind_name(enum process_wait_kind kind)

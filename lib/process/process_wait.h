@@ -72,5 +72,30 @@ struct process_waits *process_waits_free(struct process_waits *waits);
 void process_wait_read(struct process_waits *waits, pid_t tid, const struct process_syscall *call,
 		       struct process_wait *ret_wait);
 
+/**
+ * The one descriptor that a call waits on; that of poll(2) with a single one, too, which is read
+ * from the target's memory. -1: none, several, or not known.
+ */
+int process_wait_descriptor(struct process *process, const struct process_syscall *call);
+
+/** Room for most links; longer ones are cut. */
+#define PROCESS_LINK_SIZE 256
+
+/** Reads what a descriptor of a thread is, as /proc/PID/task/TID/fd links to it. Returns the size
+ * of the text with its NUL; 0 when there is no such descriptor. */
+size_t process_link_read(const struct process *process, pid_t tid, int fd,
+			 char ret_text[static PROCESS_LINK_SIZE]);
+
+/**
+ * What a thread waits for, in a word or two that are the same for all waits of the kind: "futex",
+ * "child", "sleep", "poll"; a path, "pipe", or a socket's protocol and addresses.
+ *
+ * @param call	as of process_wait_read()
+ * @param link	of the descriptor that process_wait_descriptor() told, as it was then; "": not known
+ * @param ret_text	"": nothing is known. Clean, as of text_clean()
+ */
+void process_wait_label(struct process_waits *waits, const struct process_syscall *call,
+			const char *link, char ret_text[static PROCESS_WAIT_TEXT]);
+
 /** One word for a kind: "file", "pipe", "socket" … */
 const char *process_wait_kind_name(enum process_wait_kind kind);

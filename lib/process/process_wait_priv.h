@@ -23,6 +23,36 @@ struct process_waits {
 	struct process_sockets sockets;
 };
 
+#define PROCESS_NO_ARG 6
+
+enum process_how {
+	PROCESS_HOW_FD,   /* descriptors in the arguments a and b */
+	PROCESS_HOW_PATH, /* opens the path in argument a */
+	PROCESS_HOW_POLL,
+	PROCESS_HOW_SELECT,
+	PROCESS_HOW_EPOLL,
+	PROCESS_HOW_FUTEX,
+	PROCESS_HOW_WAITV,
+	PROCESS_HOW_WAIT4,
+	PROCESS_HOW_WAITID,
+	PROCESS_HOW_VFORK,
+	PROCESS_HOW_SLEEP,
+	PROCESS_HOW_SIGNAL,
+	PROCESS_HOW_IPC,
+	PROCESS_HOW_AIO,
+};
+
+/* b: for HOW_FD a second descriptor; else, and with timed, the argument that is the time-out. */
+struct process_call {
+	const char *name;
+	enum process_how how;
+	uint8_t a, b;
+	bool timed; /* a time-out in argument b, 0: none */
+};
+
+/** What is known of a system call; NULL: nothing. */
+const struct process_call *process_call_find(int64_t nr);
+
 /**
  * Describes a descriptor of a thread.
  *
@@ -31,6 +61,11 @@ struct process_waits {
  */
 size_t process_fd_describe(struct process_waits *waits, pid_t tid, int fd, char *text, size_t cap,
 			   enum process_wait_kind *ret_kind);
+
+/** What is behind such a link, in words. A FIFO with a path counts as a file. Returns the length of
+ * the text. */
+size_t process_link_describe(struct process_waits *waits, const char *link, char *text, size_t cap,
+			     enum process_wait_kind *ret_kind);
 
 /** What the descriptors in the interest list of an epoll descriptor are, epoll(7). Returns the
  * length of the text. */

@@ -160,6 +160,9 @@ static int take_stack(struct consumer *c, struct consumer_image *image,
 	slot->syscall = snapshot->syscall;
 	if (c->trace.n_frames)
 		slot->syscall = session_call(image->map, c->trace.frames[0].pc, snapshot->syscall);
+	r = consumer_wait(c, image, snapshot, slot->syscall, &slot->wait);
+	if (r < 0)
+		return err_trace(r);
 	r = consumer_stack(c, image, slot->syscall, snapshot, &slot->stack);
 	*ret_stack = slot->stack;
 	return r;
@@ -204,7 +207,7 @@ static int stack_of(struct consumer *c, struct consumer_image *image,
 int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 {
 	int64_t values[PROFILE_MAX_TYPES];
-	int32_t syscall = snapshot->syscall;
+	struct consumer_slot *slot = NULL;
 	struct consumer_image *image;
 	uint32_t stack = 0, labels = 0;
 	int r;
@@ -215,9 +218,9 @@ int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 	if (r < 0 || !stack)
 		return err_trace(r);
 	if (snapshot_has_stack(snapshot) && snapshot->slot < c->slots.n)
-		syscall = c->slots.items[snapshot->slot].syscall;
+		slot = &c->slots.items[snapshot->slot];
 	if (session_types_values(c->options.types, snapshot, values)) {
-		r = consumer_labels(c, image, snapshot, syscall, &labels);
+		r = consumer_labels(c, image, snapshot, slot, &labels);
 		if (r >= 0)
 			r = profile_sample_add(c->profile, stack, labels, values);
 	}

@@ -27,6 +27,7 @@ struct consumer_image *consumer_image_free(struct consumer_image *image)
 	namer_image_free(image->naming);
 	unwinder_free(image->unwinder);
 	module_map_free(image->map);
+	process_waits_free(image->waits);
 	process_close(image->process);
 	free(image->mappings);
 	free(image);

@@ -9,6 +9,8 @@
 #include "session/consumer_priv.h"
 
 #define MAX_LABELS 8
+/* Types whose samples tell what a thread does beside running. */
+#define WAITS (SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_THREADS)
 
 struct labels {
 	struct profile *profile;
@@ -61,10 +63,12 @@ static const char *state_name(uint32_t state)
 }
 
 static int make_labels(struct consumer *c, const struct consumer_image *image,
-		       const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels)
+		       const struct snapshot *snapshot, const struct consumer_slot *slot,
+		       uint32_t *ret_labels)
 {
 	struct labels labels = {.profile = c->profile};
 	unsigned types = c->options.types;
+	int32_t syscall = slot ? slot->syscall : snapshot->syscall;
 	/* Who is blocked outside a system call waits in a page fault. */
 	bool kernel = syscall >= 0 || !on_cpu(snapshot);
 
@@ -78,11 +82,12 @@ static int make_labels(struct consumer *c, const struct consumer_image *image,
 	}
 	if (snapshot_has_stack(snapshot) && types & (SAMPLER_CPU | SAMPLER_WALL))
 		add(&labels, "mode", kernel ? "kernel" : "user");
-	if (snapshot_has_stack(snapshot) &&
-	    types & (SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_THREADS)) {
+	if (snapshot_has_stack(snapshot) && types & WAITS) {
 		add(&labels, "state", state_name(snapshot->state));
 		if (syscall >= 0)
 			add(&labels, "syscall", arch_syscall_name(arch_native(), syscall));
+		if (slot && slot->wait && !on_cpu(snapshot))
+			add(&labels, "wait", profile_get_string(c->profile, slot->wait));
 	}
 	if (snapshot->parked)
 		add(&labels, "parked", "yes");
@@ -91,26 +96,46 @@ static int make_labels(struct consumer *c, const struct consumer_image *image,
 	return profile_labels_intern(c->profile, labels.items, labels.n, ret_labels);
 }
 
-int consumer_labels(struct consumer *c, const struct consumer_image *image,
-		    const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels)
+int consumer_wait(struct consumer *c, struct consumer_image *image, const struct snapshot *snapshot,
+		  int32_t syscall, uint32_t *ret_string)
 {
-	struct consumer_slot *slot;
+	struct process_syscall call = {.nr = syscall};
+	char text[PROCESS_WAIT_TEXT];
 	int r;
 
-	if (!snapshot_has_stack(snapshot) || snapshot->parked || snapshot->slot >= c->slots.n)
-		return make_labels(c, image, snapshot, syscall, ret_labels);
-	slot = &c->slots.items[snapshot->slot];
+	*ret_string = 0;
+	if (!(c->options.types & WAITS) || on_cpu(snapshot) || !image->process)
+		return 0;
+	if (!image->waits) {
+		r = process_waits_new(image->process, &image->waits);
+		if (r < 0)
+			return err_trace(r);
+	}
+	memcpy(call.args, snapshot->args, sizeof(call.args));
+	process_wait_label(image->waits, &call, snapshot_link(snapshot), text);
+	return text[0] ? profile_string(c->profile, text, ret_string) : 0;
+}
+
+int consumer_labels(struct consumer *c, const struct consumer_image *image,
+		    const struct snapshot *snapshot, struct consumer_slot *slot,
+		    uint32_t *ret_labels)
+{
+	int r;
+
+	if (!slot || snapshot->parked)
+		return make_labels(c, image, snapshot, slot, ret_labels);
 	if (!slot->labels || slot->generation != snapshot->generation ||
-	    slot->state != snapshot->state || slot->labels_syscall != syscall ||
-	    slot->tid != snapshot->tid ||
+	    slot->state != snapshot->state || slot->labels_syscall != slot->syscall ||
+	    slot->labels_wait != slot->wait || slot->tid != snapshot->tid ||
 	    strncmp(slot->name, snapshot->name, sizeof(slot->name)) != 0) {
 		slot->labels = 0;
-		r = make_labels(c, image, snapshot, syscall, &slot->labels);
+		r = make_labels(c, image, snapshot, slot, &slot->labels);
 		if (r < 0)
 			return r;
 		slot->generation = snapshot->generation;
 		slot->state = snapshot->state;
-		slot->labels_syscall = syscall;
+		slot->labels_syscall = slot->syscall;
+		slot->labels_wait = slot->wait;
 		slot->tid = snapshot->tid;
 		memcpy(slot->name, snapshot->name, sizeof(slot->name));
 	}

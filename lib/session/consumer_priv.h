@@ -5,6 +5,7 @@
 #include "base/vec.h"
 #include "module/module.h"
 #include "process/process.h"
+#include "process/process_wait.h"
 #include "session/consumer.h"
 #include "session/namer.h"
 #include "unwind/unwind.h"
@@ -26,7 +27,8 @@ struct consumer_image {
 	bool pinned; /* it has a module that names the addresses of other images, too */
 	pid_t pid;
 	char name[64];
-	struct process *process; /* NULL: it had ended before it could be looked at */
+	struct process *process;     /* NULL: it had ended before it could be looked at */
+	struct process_waits *waits; /* of that; NULL until it is needed */
 	struct module_map *map;
 	struct unwinder *unwinder;
 	struct namer_image *naming;        /* NULL until there is something to name */
@@ -68,8 +70,10 @@ struct consumer_flags {
 struct consumer_slot {
 	uint32_t stack;
 	int32_t syscall;
+	uint32_t wait;   /* string: what it waits for, or 0 */
 	uint32_t labels; /* of its last sample, 0: none was yet; and what they were made from */
 	uint32_t generation, state;
+	uint32_t labels_wait;
 	int32_t labels_syscall, tid;
 	char name[64];
 };
@@ -153,10 +157,16 @@ int consumer_image_mapping(struct consumer *consumer, struct consumer_image *ima
 
 /* --- consumer_label.c --- */
 
-/** The labels of a snapshot whose thread was in that system call, or in none (-1). Returns 0 or
+/** What a thread waits for, as a string of the profile; 0 where that is not known or of no
+ * interest. syscall: the call it is in. Returns 0 or -ENOMEM. */
+int consumer_wait(struct consumer *consumer, struct consumer_image *image,
+		  const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_string);
+
+/** The labels of a snapshot; slot: of its thread, if it has a stack, else NULL. Returns 0 or
  * -ENOMEM. */
 int consumer_labels(struct consumer *consumer, const struct consumer_image *image,
-		    const struct snapshot *snapshot, int32_t syscall, uint32_t *ret_labels);
+		    const struct snapshot *snapshot, struct consumer_slot *slot,
+		    uint32_t *ret_labels);
 
 /* --- consumer_symbols.c --- */
 

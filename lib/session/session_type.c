@@ -25,7 +25,8 @@ static const struct session_type table[] = {
 		.n_values = 2,
 		.period_type = {"wall", "nanoseconds"},
 		.per_tick = true,
-		.label_keys = {"thread", "tid", "process", "pid", "mode", "state", "syscall"},
+		.label_keys = {"thread", "tid", "process", "pid", "mode", "state", "syscall",
+			       "wait"},
 	},
 	{
 		/* As of Go's runtime, src/runtime/pprof/protomem.go and pprof.go. */
@@ -34,7 +35,8 @@ static const struct session_type table[] = {
 		.values = {{"contentions", "count"}, {"delay", "nanoseconds"}},
 		.n_values = 2,
 		.period_type = {"contentions", "count"},
-		.label_keys = {"thread", "tid", "process", "pid", "state", "syscall", "parked"},
+		.label_keys = {"thread", "tid", "process", "pid", "state", "syscall", "wait",
+			       "parked"},
 	},
 	{
 		.type = SAMPLER_THREADS,
@@ -42,7 +44,7 @@ static const struct session_type table[] = {
 		.values = {{"threads", "count"}},
 		.n_values = 1,
 		.period_type = {"threads", "count"},
-		.label_keys = {"thread", "tid", "process", "pid", "state", "syscall"},
+		.label_keys = {"thread", "tid", "process", "pid", "state", "syscall", "wait"},
 	},
 };
 

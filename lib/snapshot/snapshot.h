@@ -58,11 +58,13 @@ struct snapshot {
 	uint64_t delay_ns;   /* time blocked … */
 	uint32_t waits;      /* … in so many waits */
 	uint32_t parked;     /* the one wait of a thread that did not move all the time */
+	uint64_t args[6];    /* of the call, where the thread was read without a stop */
 	struct arch_regs regs;
 	uint64_t stack_addr; /* target address of bytes[0] */
 	uint64_t stack_end;  /* end of the stack's mapping; bytes may end before it */
 	uint32_t n_bytes;    /* of stack, or of struct snapshot_pc */
 	uint32_t pcs_end;    /* SNAPSHOT_PCS: an enum trace_end */
+	uint32_t n_link;     /* bytes behind those: see snapshot_link() */
 	uint8_t bytes[] __attribute__((aligned(8)));
 };
 
@@ -79,7 +81,13 @@ static inline bool snapshot_has_stack(const struct snapshot *snapshot)
 /** Size of the whole record. */
 static inline size_t snapshot_size(const struct snapshot *snapshot)
 {
-	return sizeof(*snapshot) + snapshot->n_bytes;
+	return sizeof(*snapshot) + snapshot->n_bytes + snapshot->n_link;
+}
+
+/** The link in /proc of the one descriptor that the thread waits on, NUL-terminated; "": none. */
+static inline const char *snapshot_link(const struct snapshot *snapshot)
+{
+	return snapshot->n_link ? (const char *)snapshot->bytes + snapshot->n_bytes : "";
 }
 
 /**

@@ -17,9 +17,11 @@
  * blocked to its next read.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "process/process_wait.h"
 #include "source/sampler_priv.h"
 
 /* Blocked threads read in one tick: 10,000 at once would take as long as ten ticks. */
@@ -119,6 +121,18 @@ void sampler_wall_begin(struct sampler_thread *thread, uint64_t now)
 	wait->split_slices = thread->slices;
 }
 
+/* What the descriptor that it waits on is: later the number may mean another file. */
+static void add_link(struct sampler_target *target, const struct sampler_thread *thread,
+		     const struct process_syscall *call, struct snapshot *snapshot)
+{
+	int fd = process_wait_descriptor(target->process, call);
+
+	if (fd >= 0)
+		snapshot->n_link =
+			(uint32_t)process_link_read(target->process, thread->tid, fd,
+						    (char *)snapshot->bytes + snapshot->n_bytes);
+}
+
 /* Reads registers and stack; NULL when it runs, is gone, or there is no room. */
 static struct snapshot *copy_blocked(struct sampler *s, struct sampler_target *target,
 				     struct sampler_thread *thread)
@@ -138,17 +152,19 @@ static struct snapshot *copy_blocked(struct sampler *s, struct sampler_target *t
 		s->stats.no_stack++;
 		target->maps_stale = true;
 	}
-	snapshot = sampler_reserve(s, target, SNAPSHOT_STACK, thread, wanted);
+	snapshot = sampler_reserve(s, target, SNAPSHOT_STACK, thread, wanted + PROCESS_LINK_SIZE);
 	if (!snapshot)
 		return NULL;
 	arch_reg_set(&snapshot->regs, s->arch->pc, call.pc);
 	arch_reg_set(&snapshot->regs, s->arch->sp, call.sp);
 	snapshot->syscall = call.nr < 0 ? -1 : (int32_t)call.nr;
+	memcpy(snapshot->args, call.args, sizeof(snapshot->args));
 	snapshot->stack_addr = from;
 	snapshot->stack_end = end;
 	thread->wait.partly = from + wanted < end && wanted < SNAPSHOT_MAX_STACK;
 	n = process_read(target->process, from, snapshot->bytes, wanted);
 	snapshot->n_bytes = n > 0 ? (uint32_t)n : 0;
+	add_link(target, thread, &call, snapshot);
 	return snapshot;
 }
 
