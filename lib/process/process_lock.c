@@ -1,55 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words of the C libraries' locks, on 64-bit CPUs.
- *
- * glibc 2.36, sysdeps/nptl/bits/struct_mutex.h and sysdeps/x86/nptl/bits/struct_mutex.h (struct
- * __pthread_mutex_s), struct_rwlock.h (struct __pthread_rwlock_arch_t), which are part of its ABI
- * by the static initializers; sysdeps/nptl/pthreadP.h (kinds and flags); nptl/pthread_mutex_lock.c,
- * pthread_rwlock_common.c, pthread_join_common.c. musl 1.2.3, src/internal/pthread_impl.h and
- * src/thread/pthread_mutex_timedlock.c.
+ * What the words of a lock mean: glibc 2.36, nptl/pthread_mutex_lock.c, pthread_rwlock_common.c,
+ * pthread_join_common.c; musl 1.2.3, src/thread/pthread_mutex_timedlock.c.
  */
-#include "process/process_lock.h"
-
 #include <linux/futex.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-
-struct glibc_mutex {
-	uint32_t lock, count;
-	int32_t owner;
-	uint32_t nusers, kind;
-};
-
-/* PTHREAD_MUTEX_*_NP of pthreadP.h. */
-#define GLIBC_KIND_MASK 3u
-#define GLIBC_RECURSIVE 1u
-#define GLIBC_ROBUST 16u
-#define GLIBC_PI 32u
-
-struct glibc_rwlock {
-	uint32_t readers, writers, wrphase_futex, writers_futex, pad[2];
-	int32_t cur_writer;
-};
-
-/* PTHREAD_RWLOCK_* of pthreadP.h. */
-#define GLIBC_WRPHASE 1u
-#define GLIBC_RWAITING 4u
-#define GLIBC_READER_SHIFT 3
-#define GLIBC_WRPHASE_WAIT 3u /* 1 with PTHREAD_RWLOCK_FUTEX_USED: write phase */
-
-struct musl_mutex {
-	uint32_t type, lock, waiters, pad;
-	uint32_t unused, count;
-	uint64_t prev, next;
-};
-
-#define MUSL_TYPE_MASK 3u /* PTHREAD_MUTEX_NORMAL is 0 and keeps no owner */
-#define MUSL_RECURSIVE 1u
-#define MUSL_ROBUST 4u
-#define MUSL_PI 8u
-#define MUSL_SHARED 128u
+#include "process/process_lock_priv.h"
 
 /* Names without leading underscores, "GI_", what follows '@', and "64". */
 static const struct {
@@ -106,7 +65,7 @@ static bool is_function(const char *name, const char *known)
 
 /* The innermost function that is known for more than waiting decides; one that is not known at all
  * ends the search: it waits for something of its own. */
-static enum process_lock_kind kind_of(const char *const *functions, unsigned n)
+enum process_lock_kind process_lock_kind(const char *const *functions, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		size_t k = 0;
@@ -133,7 +92,7 @@ static void take_kernel_word(uint32_t word, struct process_lock *lock)
 }
 
 /* The word tells the owner, whatever library it is; what the mutex is like, the library's words. */
-static void read_pi(struct process *process, const struct process_wait *wait,
+static void read_pi(const struct process_lock_words *words, const struct process_wait *wait,
 		    enum process_lock_kind kind, enum process_libc libc, struct process_lock *lock)
 {
 	uint64_t musl_addr = wait->futex_addr - offsetof(struct musl_mutex, lock);
@@ -144,24 +103,23 @@ static void read_pi(struct process *process, const struct process_wait *wait,
 	lock->kind = PROCESS_LOCK_MUTEX;
 	lock->addr = wait->futex_addr;
 	lock->pi = true;
-	if (process_read(process, wait->futex_addr, &word, sizeof(word)) == sizeof(word))
+	if (process_lock_word(words, wait->futex_addr, &word, sizeof(word)))
 		take_kernel_word(word, lock);
 	if (libc == PROCESS_LIBC_GLIBC && kind == PROCESS_LOCK_MUTEX &&
-	    process_read(process, lock->addr, &glibc, sizeof(glibc)) == sizeof(glibc)) {
+	    process_lock_word(words, lock->addr, &glibc, sizeof(glibc))) {
 		lock->recursive = (glibc.kind & GLIBC_KIND_MASK) == GLIBC_RECURSIVE;
 		lock->robust = glibc.kind & GLIBC_ROBUST;
 	}
 	/* It waits so in pthread_mutex_timedlock_pi() only. */
-	if (libc == PROCESS_LIBC_MUSL &&
-	    process_read(process, musl_addr, &musl, sizeof(musl)) == sizeof(musl)) {
+	if (libc == PROCESS_LIBC_MUSL && process_lock_word(words, musl_addr, &musl, sizeof(musl))) {
 		lock->addr = musl_addr;
 		lock->recursive = (musl.type & MUSL_TYPE_MASK) == MUSL_RECURSIVE;
 		lock->robust = musl.type & MUSL_ROBUST;
 	}
 }
 
-static void read_glibc_mutex(struct process *process, const struct process_wait *wait,
-			     struct process_lock *lock)
+static void read_glibc_mutex(const struct process_lock_words *words,
+			     const struct process_wait *wait, struct process_lock *lock)
 {
 	struct glibc_mutex mutex;
 
@@ -171,7 +129,7 @@ static void read_glibc_mutex(struct process *process, const struct process_wait 
 		lock->kind = PROCESS_LOCK_REFUSED;
 		return;
 	}
-	if (process_read(process, wait->futex_addr, &mutex, sizeof(mutex)) != sizeof(mutex))
+	if (!process_lock_word(words, wait->futex_addr, &mutex, sizeof(mutex)))
 		return;
 	lock->kind = PROCESS_LOCK_MUTEX;
 	lock->addr = wait->futex_addr;
@@ -196,13 +154,14 @@ static uint64_t glibc_rwlock_offset(const struct process_wait *wait, enum proces
 	return offsetof(struct glibc_rwlock, wrphase_futex);
 }
 
-static void read_glibc_rwlock(struct process *process, const struct process_wait *wait,
-			      enum process_lock_kind kind, struct process_lock *lock)
+static void read_glibc_rwlock(const struct process_lock_words *words,
+			      const struct process_wait *wait, enum process_lock_kind kind,
+			      struct process_lock *lock)
 {
 	uint64_t addr = wait->futex_addr - glibc_rwlock_offset(wait, kind);
 	struct glibc_rwlock rwlock;
 
-	if (process_read(process, addr, &rwlock, sizeof(rwlock)) != sizeof(rwlock))
+	if (!process_lock_word(words, addr, &rwlock, sizeof(rwlock)))
 		return;
 	lock->kind = kind;
 	lock->addr = addr;
@@ -215,24 +174,17 @@ static void read_glibc_rwlock(struct process *process, const struct process_wait
 
 /*
  * musl is mostly built without unwind tables, so the functions that a thread is in are not known.
- * But a mutex that keeps its owner is an element of a list of those that this one has, doubly
- * linked (pthread_mutex_trylock.c): what its predecessor points to is itself. And a thread that
- * waits for it waits for the word to lose its owner's id, with the bit for waiters.
+ * But a mutex that keeps its owner is linked into a list of those that this one has. And a thread
+ * that waits for it waits for the word to lose its owner's id, with the bit for waiters.
  */
-static bool is_musl_mutex(struct process *process, const struct process_wait *wait, uint64_t addr,
-			  const struct musl_mutex *mutex)
+static bool is_musl_mutex(const struct process_lock_words *words, const struct process_wait *wait)
 {
-	uint64_t back;
-
-	return wait->futex_value & FUTEX_WAITERS && wait->futex_value & FUTEX_TID_MASK &&
-	       !(mutex->type & ~(MUSL_TYPE_MASK | MUSL_ROBUST | MUSL_PI | MUSL_SHARED)) &&
-	       mutex->waiters > 0 &&
-	       process_read(process, mutex->prev, &back, sizeof(back)) == sizeof(back) &&
-	       back == addr + offsetof(struct musl_mutex, next);
+	return words->is_musl_linked && wait->futex_value & FUTEX_WAITERS &&
+	       wait->futex_value & FUTEX_TID_MASK;
 }
 
-static void read_musl_mutex(struct process *process, const struct process_wait *wait, bool is_named,
-			    struct process_lock *lock)
+static void read_musl_mutex(const struct process_lock_words *words, const struct process_wait *wait,
+			    bool is_named, struct process_lock *lock)
 {
 	uint64_t addr = wait->futex_addr - offsetof(struct musl_mutex, lock);
 	struct musl_mutex mutex;
@@ -241,12 +193,11 @@ static void read_musl_mutex(struct process *process, const struct process_wait *
 	/* As glibc (pthread_mutex_timedlock_pi). */
 	if (wait->futex_value == 0 && is_named)
 		lock->kind = PROCESS_LOCK_REFUSED;
-	if (wait->futex_value == 0 ||
-	    process_read(process, addr, &mutex, sizeof(mutex)) != sizeof(mutex))
+	if (wait->futex_value == 0 || !process_lock_word(words, addr, &mutex, sizeof(mutex)))
 		return;
 	/* A normal one holds EBUSY. */
 	keeps_owner = mutex.type & (MUSL_TYPE_MASK | MUSL_ROBUST | MUSL_PI);
-	if (!is_named && !(keeps_owner && is_musl_mutex(process, wait, addr, &mutex)))
+	if (!is_named && !(keeps_owner && is_musl_mutex(words, wait)))
 		return;
 	lock->kind = PROCESS_LOCK_MUTEX;
 	lock->addr = addr;
@@ -257,16 +208,16 @@ static void read_musl_mutex(struct process *process, const struct process_wait *
 		take_kernel_word(mutex.lock, lock);
 }
 
-static void read_glibc(struct process *process, const struct process_wait *wait,
+static void read_glibc(const struct process_lock_words *words, const struct process_wait *wait,
 		       enum process_lock_kind kind, struct process_lock *lock)
 {
 	switch (kind) {
 	case PROCESS_LOCK_MUTEX:
-		read_glibc_mutex(process, wait, lock);
+		read_glibc_mutex(words, wait, lock);
 		break;
 	case PROCESS_LOCK_READ:
 	case PROCESS_LOCK_WRITE:
-		read_glibc_rwlock(process, wait, kind, lock);
+		read_glibc_rwlock(words, wait, kind, lock);
 		break;
 	case PROCESS_LOCK_THREAD:
 		/* The word is the thread's id until the kernel clears it at its end. */
@@ -281,26 +232,24 @@ static void read_glibc(struct process *process, const struct process_wait *wait,
 	}
 }
 
-void process_lock_read(struct process *process, const struct process_wait *wait,
-		       const char *const *functions, unsigned n, enum process_libc libc,
+void process_lock_read(const struct process_wait *wait, const struct process_lock_words *words,
+		       enum process_lock_kind kind, enum process_libc libc,
 		       struct process_lock *ret_lock)
 {
-	enum process_lock_kind kind = kind_of(functions, n);
-
 	*ret_lock = (struct process_lock){.timed = wait->timed};
 	if (wait->kind != PROCESS_WAIT_FUTEX || wait->futex == PROCESS_FUTEX_WAITV)
 		return;
 	if (wait->futex == PROCESS_FUTEX_LOCK_PI) {
-		read_pi(process, wait, kind, libc, ret_lock);
+		read_pi(words, wait, kind, libc, ret_lock);
 		return;
 	}
 	switch (libc) {
 	case PROCESS_LIBC_GLIBC:
-		read_glibc(process, wait, kind, ret_lock);
+		read_glibc(words, wait, kind, ret_lock);
 		break;
 	case PROCESS_LIBC_MUSL:
 		if (kind == PROCESS_LOCK_NONE || kind == PROCESS_LOCK_MUTEX)
-			read_musl_mutex(process, wait, kind == PROCESS_LOCK_MUTEX, ret_lock);
+			read_musl_mutex(words, wait, kind == PROCESS_LOCK_MUTEX, ret_lock);
 		break;
 	case PROCESS_LIBC_UNKNOWN:
 		break;

@@ -48,16 +48,43 @@ struct process_lock {
 /** How far the functions of a thread's stack are looked at. */
 #define PROCESS_LOCK_FUNCTIONS 12
 
-/**
- * Finds the lock that a thread waits for, and its owner of now.
+/** What the functions of a thread say that it waits for: NONE, MUTEX, READ, WRITE or THREAD.
  *
- * @param wait		of kind FUTEX; others give PROCESS_LOCK_NONE
  * @param functions	linkage names of the functions that the thread is in, leaf first, as far as
  *			they belong to the C library, and the one that calls it; NULL: not known
- * @param libc		of the target
  */
-void process_lock_read(struct process *process, const struct process_wait *wait,
-		       const char *const *functions, unsigned n, enum process_libc libc,
+enum process_lock_kind process_lock_kind(const char *const *functions, unsigned n);
+
+/** Memory around a futex at one moment: all that tells of which lock it is a word, and its owner.
+ */
+struct process_lock_words {
+	uint64_t addr; /* target address of bytes[0] */
+	uint32_t n;    /* bytes that could be read */
+	bool is_musl_linked;
+	uint8_t bytes[64];
+};
+
+/** Reads it. Nothing is told of what lies there. */
+void process_lock_words_read(struct process *process, uint64_t futex_addr,
+			     struct process_lock_words *ret_words);
+
+/** At most so many threads may be the owner, by what the words would be in each kind of lock. */
+#define PROCESS_LOCK_OWNERS 5
+
+/** Who may be the owner, as process_lock_read() would find it: each of these ids or none. Returns
+ * how many. */
+unsigned process_lock_owners(const struct process_lock_words *words, uint64_t futex_addr,
+			     pid_t ret_owners[static PROCESS_LOCK_OWNERS]);
+
+/**
+ * Finds the lock that a thread waits for, and its owner when the words were read.
+ *
+ * @param wait	of kind FUTEX; others give PROCESS_LOCK_NONE
+ * @param kind	as of process_lock_kind()
+ * @param libc	of the target
+ */
+void process_lock_read(const struct process_wait *wait, const struct process_lock_words *words,
+		       enum process_lock_kind kind, enum process_libc libc,
 		       struct process_lock *ret_lock);
 
 /** One word for a kind: "mutex", "read" … */

@@ -92,20 +92,33 @@ static unsigned functions_of(struct session_locks *locks, const struct trace *tr
 	return n;
 }
 
-void session_lock_read(struct session_locks *locks, const struct trace *trace,
-		       const struct process_wait *wait, struct process_lock *ret_lock)
+enum process_lock_kind session_lock_kind(struct session_locks *locks, const struct trace *trace,
+					 enum process_libc *ret_libc)
 {
 	const char *functions[PROCESS_LOCK_FUNCTIONS];
 	const struct module_mapping *leaf =
 		trace->n_frames ? module_map_find(locks->map, trace->frames[0].pc) : NULL;
-	unsigned n;
+
+	*ret_libc = PROCESS_LIBC_UNKNOWN;
+	if (!leaf)
+		return PROCESS_LOCK_NONE;
+	*ret_libc = libc_of(locks, leaf->module);
+	return process_lock_kind(functions, functions_of(locks, trace, leaf->module, functions));
+}
+
+void session_lock_read(struct session_locks *locks, const struct trace *trace,
+		       const struct process_wait *wait, struct process_lock *ret_lock)
+{
+	struct process_lock_words words;
+	enum process_lock_kind kind;
+	enum process_libc libc;
 
 	*ret_lock = (struct process_lock){};
-	if (wait->kind != PROCESS_WAIT_FUTEX || !leaf)
+	if (wait->kind != PROCESS_WAIT_FUTEX)
 		return;
-	n = functions_of(locks, trace, leaf->module, functions);
-	process_lock_read(locks->process, wait, functions, n, libc_of(locks, leaf->module),
-			  ret_lock);
+	kind = session_lock_kind(locks, trace, &libc);
+	process_lock_words_read(locks->process, wait->futex_addr, &words);
+	process_lock_read(wait, &words, kind, libc, ret_lock);
 }
 
 void session_lock_name(struct session_locks *locks, uint64_t addr, char *text, size_t cap)

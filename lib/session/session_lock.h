@@ -21,6 +21,11 @@ struct session_locks {
 	enum process_libc libc;     /* … and is this one */
 };
 
+/** Which kind of lock a thread that waits for a futex waits for, by its trace, and in the code of
+ * which C library. */
+enum process_lock_kind session_lock_kind(struct session_locks *locks, const struct trace *trace,
+					 enum process_libc *ret_libc);
+
 /**
  * Finds the lock, with its owner of now.
  *

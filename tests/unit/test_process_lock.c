@@ -26,9 +26,20 @@ static struct process_lock lock_of(struct process *process, const void *word, ui
 				    .fd = -1,
 				    .futex_addr = (uintptr_t)word,
 				    .futex_value = value};
+	pid_t owners[PROCESS_LOCK_OWNERS];
+	struct process_lock_words words;
 	struct process_lock lock;
+	bool foreseen;
+	unsigned n_owners;
 
-	process_lock_read(process, &wait, functions, n, libc, &lock);
+	process_lock_words_read(process, wait.futex_addr, &words);
+	process_lock_read(&wait, &words, process_lock_kind(functions, n), libc, &lock);
+	/* Whoever it is, it was among those that could be. */
+	n_owners = process_lock_owners(&words, wait.futex_addr, owners);
+	foreseen = lock.owner == 0 || lock.kind == PROCESS_LOCK_THREAD;
+	for (unsigned i = 0; i < n_owners; i++)
+		foreseen |= owners[i] == lock.owner;
+	assert_true(foreseen);
 	return lock;
 }
 
