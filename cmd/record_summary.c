@@ -201,10 +201,13 @@ void summary_print(const struct session_stats *stats, const struct sampler_optio
 		fprintf(stderr, "children %" PRIu64 " processes\n", s->children);
 	if (options->types & (SAMPLER_CPU | SAMPLER_WALL))
 		print_cpu(s);
-	if (options->types & (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_THREADS))
+	if (options->types != SAMPLER_BLOCK)
 		print_pause(s);
 	if (options->types & SAMPLER_BLOCK)
 		print_waits(s, options);
+	if (options->types & SAMPLER_MUTEX)
+		fprintf(stderr, "locks    %.3f s waited for, %.1f%% with an unknown holder\n",
+			(double)stats->lock_ns / 1e9, percent(stats->unheld_ns, stats->lock_ns));
 	print_stacks("stacks", stats->traces);
 	print_stacks("blocked", stats->read_traces);
 	print_budget(stats);

@@ -140,6 +140,8 @@ static void read_glibc_mutex(const struct process_lock_words *words,
 		take_kernel_word(mutex.lock, lock);
 	else if (mutex.owner > 0)
 		lock->owner = mutex.owner;
+	/* It is released before its waiters are woken (nptl/lowlevellock.c). */
+	lock->is_free = mutex.lock == 0;
 }
 
 /* Which of its words the wait is on: the lock is aligned to 8, writers wait on wrphase_futex and

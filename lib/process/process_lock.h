@@ -43,6 +43,7 @@ struct process_lock {
 	bool pi, robust, recursive;
 	bool owner_died; /* robust: its owner ended while it held it */
 	bool timed;      /* the wait has a time-out */
+	bool is_free; /* mutexes: it has been released, and who was woken for it has not run yet */
 };
 
 /** How far the functions of a thread's stack are looked at. */

@@ -81,6 +81,7 @@ struct consumer *consumer_free(struct consumer *c)
 	vec_deinit(&c->ended);
 	vec_deinit(&c->flags);
 	vec_deinit(&c->slots);
+	vec_deinit(&c->held);
 	for (size_t i = 0; i < ARRAY_SIZE(c->recent); i++)
 		vec_deinit(&c->recent[i].frames);
 	vec_deinit(&c->calls);
@@ -165,7 +166,9 @@ static int take_stack(struct consumer *c, struct consumer_image *image,
 		return err_trace(r);
 	r = consumer_stack(c, image, slot->syscall, snapshot, &slot->stack);
 	*ret_stack = slot->stack;
-	return r;
+	slot->tid = snapshot->tid;
+	memcpy(slot->name, snapshot->name, sizeof(slot->name));
+	return r < 0 ? err_trace(r) : consumer_lock_note(c, image, snapshot, slot);
 }
 
 /* The stack of a snapshot; 0 and no error for records that are no samples. */
@@ -183,6 +186,8 @@ static int stack_of(struct consumer *c, struct consumer_image *image,
 		if (snapshot->slot < c->slots.n)
 			*ret_stack = c->slots.items[snapshot->slot].stack;
 		return 0;
+	case SNAPSHOT_HELD:
+		return consumer_lock_take(c, image, snapshot);
 	case SNAPSHOT_EXITED:
 		name = "[exited threads]";
 		break;

@@ -28,10 +28,16 @@ struct consumer_image *consumer_image_free(struct consumer_image *image)
 	unwinder_free(image->unwinder);
 	module_map_free(image->map);
 	process_waits_free(image->waits);
+	map64_deinit(&image->lock_names);
 	process_close(image->process);
 	free(image->mappings);
 	free(image);
 	return NULL;
+}
+
+int consumer_image_waits(struct consumer_image *image)
+{
+	return image->waits ? 0 : process_waits_new(image->process, &image->waits);
 }
 
 int consumer_image_refresh(struct consumer_image *image)
@@ -104,7 +110,9 @@ int consumer_image_end(struct consumer *c, uint32_t generation)
 	if (at == c->images.n)
 		return 0;
 	image = c->images.items[at];
-	r = consumer_give_back(c, image);
+	r = consumer_lock_finish(c, image);
+	if (r >= 0)
+		r = consumer_give_back(c, image);
 	unwind_stats_add(&c->unwind, unwinder_stats(image->unwinder));
 	consumer_image_free(image);
 	c->images.n--;

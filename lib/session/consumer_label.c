@@ -106,11 +106,9 @@ int consumer_wait(struct consumer *c, struct consumer_image *image, const struct
 	*ret_string = 0;
 	if (!(c->options.types & WAITS) || on_cpu(snapshot) || !image->process)
 		return 0;
-	if (!image->waits) {
-		r = process_waits_new(image->process, &image->waits);
-		if (r < 0)
-			return err_trace(r);
-	}
+	r = consumer_image_waits(image);
+	if (r < 0)
+		return err_trace(r);
 	memcpy(call.args, snapshot->args, sizeof(call.args));
 	process_wait_label(image->waits, &call, snapshot_link(snapshot), text);
 	return text[0] ? profile_string(c->profile, text, ret_string) : 0;
@@ -126,8 +124,8 @@ int consumer_labels(struct consumer *c, const struct consumer_image *image,
 		return make_labels(c, image, snapshot, slot, ret_labels);
 	if (!slot->labels || slot->generation != snapshot->generation ||
 	    slot->state != snapshot->state || slot->labels_syscall != slot->syscall ||
-	    slot->labels_wait != slot->wait || slot->tid != snapshot->tid ||
-	    strncmp(slot->name, snapshot->name, sizeof(slot->name)) != 0) {
+	    slot->labels_wait != slot->wait || slot->labels_tid != snapshot->tid ||
+	    strncmp(slot->labels_name, snapshot->name, sizeof(slot->labels_name)) != 0) {
 		slot->labels = 0;
 		r = make_labels(c, image, snapshot, slot, &slot->labels);
 		if (r < 0)
@@ -136,9 +134,32 @@ int consumer_labels(struct consumer *c, const struct consumer_image *image,
 		slot->state = snapshot->state;
 		slot->labels_syscall = slot->syscall;
 		slot->labels_wait = slot->wait;
-		slot->tid = snapshot->tid;
-		memcpy(slot->name, snapshot->name, sizeof(slot->name));
+		slot->labels_tid = snapshot->tid;
+		memcpy(slot->labels_name, snapshot->name, sizeof(slot->labels_name));
 	}
 	*ret_labels = slot->labels;
 	return 0;
+}
+
+int consumer_lock_labels(struct consumer *c, const struct consumer_image *image,
+			 const struct consumer_slot *slot, const struct consumer_held *held,
+			 int32_t owner, uint32_t *ret_labels)
+{
+	struct labels labels = {.profile = c->profile};
+
+	if (slot) {
+		add(&labels, "thread", slot->name);
+		add_number(&labels, "tid", slot->tid);
+	}
+	if (c->options.children) {
+		add(&labels, "process", image->name);
+		add_number(&labels, "pid", image->pid);
+	}
+	add(&labels, "lock", profile_get_string(c->profile, held->lock));
+	if (owner)
+		add_number(&labels, "owner", owner);
+	add_number(&labels, "waiters", (int)held->waiters);
+	if (labels.result < 0)
+		return err_trace(labels.result);
+	return profile_labels_intern(c->profile, labels.items, labels.n, ret_labels);
 }

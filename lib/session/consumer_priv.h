@@ -8,6 +8,7 @@
 #include "process/process_wait.h"
 #include "session/consumer.h"
 #include "session/namer.h"
+#include "session/session_lock.h"
 #include "unwind/unwind.h"
 
 /* A mapping of an image in the profile. */
@@ -29,6 +30,8 @@ struct consumer_image {
 	char name[64];
 	struct process *process;     /* NULL: it had ended before it could be looked at */
 	struct process_waits *waits; /* of that; NULL until it is needed */
+	struct session_locks locks;
+	struct map64 lock_names; /* address → string */
 	struct module_map *map;
 	struct unwinder *unwinder;
 	struct namer_image *naming;        /* NULL until there is something to name */
@@ -70,12 +73,27 @@ struct consumer_flags {
 struct consumer_slot {
 	uint32_t stack;
 	int32_t syscall;
-	uint32_t wait;   /* string: what it waits for, or 0 */
+	uint32_t wait; /* string: what it waits for, or 0 */
+	int32_t tid;
+	char name[64];
+	/* Of a futex that it waits for, if types want that: its call, and the kind of lock. */
+	uint64_t args[6];
+	enum process_lock_kind lock_kind;
+	enum process_libc libc;
 	uint32_t labels; /* of its last sample, 0: none was yet; and what they were made from */
 	uint32_t generation, state;
 	uint32_t labels_wait;
-	int32_t labels_syscall, tid;
-	char name[64];
+	int32_t labels_syscall, labels_tid;
+	char labels_name[64];
+};
+
+/* Waiting that is to be charged to a thread whose stack of that moment has not come yet. */
+struct consumer_held {
+	uint32_t slot, generation;
+	int32_t tid;
+	uint64_t time_ns, delay_ns;
+	uint32_t waits, waiters;
+	uint32_t lock; /* string: its name */
 };
 
 /* A frame of a thread's last trace, and the stack from the root up to it. */
@@ -105,10 +123,12 @@ struct consumer {
 	VEC(struct consumer_place) places;
 	size_t n_asked; /* of the places */
 	VEC(struct consumer_ended) ended;
-	size_t n_given_back;                                     /* of these */
-	VEC(struct consumer_flags) flags;                        /* by mapping id - 1 */
-	VEC(struct consumer_slot) slots;                         /* by snapshot.slot */
-	VEC(struct session_gap) gaps;                            /* path and why are owned */
+	size_t n_given_back;              /* of these */
+	VEC(struct consumer_flags) flags; /* by mapping id - 1 */
+	VEC(struct consumer_slot) slots;  /* by snapshot.slot */
+	VEC(struct consumer_held) held;
+	uint64_t held_ns, unknown_ns; /* waiting for locks; of it with nobody to charge it to */
+	VEC(struct session_gap) gaps; /* path and why are owned */
 	uint32_t kernel_mapping, cprof_mapping, unknown_mapping; /* ids, 0 until needed */
 	uint64_t traces[TRACE_ENDS], read_traces[TRACE_ENDS];
 	struct unwind_stats unwind; /* of images that are gone */
@@ -141,6 +161,9 @@ int consumer_image_end(struct consumer *consumer, uint32_t generation);
 
 struct consumer_image *consumer_image_free(struct consumer_image *image);
 
+/** Makes what tells the waits of an image that has a process. Returns 0 or -ENOMEM. */
+int consumer_image_waits(struct consumer_image *image);
+
 /** Reads the image's mappings anew; as module_map_refresh(), or -ESRCH. */
 int consumer_image_refresh(struct consumer_image *image);
 
@@ -167,6 +190,26 @@ int consumer_wait(struct consumer *consumer, struct consumer_image *image,
 int consumer_labels(struct consumer *consumer, const struct consumer_image *image,
 		    const struct snapshot *snapshot, struct consumer_slot *slot,
 		    uint32_t *ret_labels);
+
+/** The labels of waiting for a lock: slot is that of the thread that held it, NULL when that is not
+ * known; owner: its id where it is none of ours, else 0. Returns 0 or -ENOMEM. */
+int consumer_lock_labels(struct consumer *consumer, const struct consumer_image *image,
+			 const struct consumer_slot *slot, const struct consumer_held *held,
+			 int32_t owner, uint32_t *ret_labels);
+
+/* --- consumer_lock.c --- */
+
+/** A thread was seen with that stack, whose trace is in c->trace: notes whether it waits for a
+ * lock, and charges to it what others waited for it. Returns 0 or -ENOMEM. */
+int consumer_lock_note(struct consumer *consumer, struct consumer_image *image,
+		       const struct snapshot *snapshot, struct consumer_slot *slot);
+
+/** Takes a SNAPSHOT_HELD. Returns 0 or -ENOMEM. */
+int consumer_lock_take(struct consumer *consumer, struct consumer_image *image,
+		       const struct snapshot *snapshot);
+
+/** What an image's threads waited and is not charged yet is nobody's. Returns 0 or -ENOMEM. */
+int consumer_lock_finish(struct consumer *consumer, const struct consumer_image *image);
 
 /* --- consumer_symbols.c --- */
 

@@ -198,9 +198,12 @@ static int worst_first(const void *a, const void *b)
 int consumer_symbolize(struct consumer *c)
 {
 	uint64_t start = clock_now_ns();
-	int r;
+	int r = 0;
 
-	r = name_rest(c);
+	for (size_t i = 0; i < c->images.n && r >= 0; i++)
+		r = consumer_lock_finish(c, c->images.items[i]);
+	if (r >= 0)
+		r = name_rest(c);
 	if (r >= 0)
 		r = set_names(c);
 	c->naming_ns = namer_cpu_ns(c->namer);
@@ -237,6 +240,8 @@ void consumer_stats(struct consumer *c, struct session_stats *stats)
 	stats->unnamed = c->unnamed;
 	stats->symbolize_ns = c->symbolize_ns;
 	stats->naming_ns = c->naming_ns;
+	stats->lock_ns = c->held_ns;
+	stats->unheld_ns = c->unknown_ns;
 	for (stats->n_gaps = 0; stats->n_gaps < c->gaps.n; stats->n_gaps++) {
 		if (!c->gaps.items[stats->n_gaps].unnamed)
 			break;

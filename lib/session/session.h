@@ -52,6 +52,8 @@ struct session_stats {
 	uint64_t locations, unnamed;      /* distinct addresses; of these without a function name */
 	uint64_t symbolize_ns;            /* after the recording */
 	uint64_t naming_ns;               /* CPU time that names took while it ran */
+	uint64_t lock_ns, unheld_ns;      /* SAMPLER_MUTEX: waiting for locks; of it with nobody
+					     known who held them */
 	uint32_t n_gaps;
 	const struct session_gap *gaps; /* modules with unnamed addresses, worst first */
 	bool watchdog;                  /* the tracer was found stuck, and given up */

@@ -39,6 +39,15 @@ static const struct session_type table[] = {
 			       "parked"},
 	},
 	{
+		/* Likewise. */
+		.type = SAMPLER_MUTEX,
+		.name = "mutex",
+		.values = {{"contentions", "count"}, {"delay", "nanoseconds"}},
+		.n_values = 2,
+		.period_type = {"contentions", "count"},
+		.label_keys = {"thread", "tid", "process", "pid", "lock", "owner", "waiters"},
+	},
+	{
 		.type = SAMPLER_THREADS,
 		.name = "threads",
 		.values = {{"threads", "count"}},
@@ -107,10 +116,13 @@ int session_types_project(const struct profile *profile, unsigned types, enum sa
 bool session_types_values(unsigned types, const struct snapshot *snapshot,
 			  int64_t ret_values[static PROFILE_MAX_TYPES])
 {
+	int64_t waits = snapshot->waits, delay = (int64_t)snapshot->delay_ns;
+	bool held = snapshot->kind == SNAPSHOT_HELD;
 	const int64_t values[][SESSION_TYPE_MAX_VALUES] = {
 		{snapshot->cpu_count, (int64_t)snapshot->cpu_ns},
 		{snapshot->count, (int64_t)snapshot->wall_ns},
-		{snapshot->waits, (int64_t)snapshot->delay_ns},
+		{held ? 0 : waits, held ? 0 : delay},
+		{held ? waits : 0, held ? delay : 0},
 		{snapshot->count},
 	};
 	uint32_t n = 0;

@@ -12,11 +12,14 @@
 #include <stdint.h>
 
 #include "arch/arch.h"
+#include "process/process_lock.h"
 
 enum snapshot_kind {
 	SNAPSHOT_STACK,      /* registers and stack bytes */
 	SNAPSHOT_PCS,        /* frames, unwound by the source already */
 	SNAPSHOT_AGAIN,      /* the stack that slot had last, for a longer time */
+	SNAPSHOT_HELD,       /* no stack: threads that slot is one of wait for a futex; bytes are a
+				struct snapshot_lock */
 	SNAPSHOT_EXITED,     /* no stack: CPU time of threads that ended between two looks */
 	SNAPSHOT_NEVER_MET,  /* no stack: CPU time of child processes that ended before they were
 				found */
@@ -42,6 +45,21 @@ struct snapshot_pc {
 	uint64_t exact; /* see struct frame */
 };
 
+/* A thread that may hold a lock. */
+struct snapshot_holder {
+	int32_t owner, tid; /* its id in the target's pid namespace, and in ours */
+	uint32_t slot;
+	uint32_t comes; /* its stack of that moment is not in the queue yet */
+};
+
+/* Who waits for a futex at one tick, and who may be waited for; see process_lock_owners(). */
+struct snapshot_lock {
+	uint32_t waiters;
+	uint32_t n_holders;
+	struct snapshot_holder holders[PROCESS_LOCK_OWNERS];
+	struct process_lock_words words;
+};
+
 struct snapshot {
 	uint32_t kind;
 	uint32_t generation; /* of the process image: each process and each execve makes one */
@@ -58,6 +76,7 @@ struct snapshot {
 	uint64_t delay_ns;   /* time blocked … */
 	uint32_t waits;      /* … in so many waits */
 	uint32_t parked;     /* the one wait of a thread that did not move all the time */
+	uint32_t round;      /* of reads: tells the one that struct sampler_shared speaks of */
 	uint64_t args[6];    /* of the call, where the thread was read without a stop */
 	struct arch_regs regs;
 	uint64_t stack_addr; /* target address of bytes[0] */

@@ -137,6 +137,9 @@ struct sampler *sampler_free(struct sampler *s)
 		sampler_target_free(s, s->targets.items[i]);
 	vec_deinit(&s->targets);
 	vec_deinit(&s->free_slots);
+	vec_deinit(&s->held);
+	vec_deinit(&s->suspects);
+	map64_deinit(&s->futexes);
 	sampler_wait_deinit(s);
 	if (s->newest_fd >= 0)
 		close(s->newest_fd);
@@ -207,10 +210,13 @@ static int tick(struct sampler *s, uint64_t now)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	s->last_tick_at = now;
 	here = false;
-	if (!sampler_wants(s, SAMPLER_STOPS))
-		return 0;
-	awaited = sampler_wants(s, SAMPLER_THREADS) ? sampler_each_tick(s, now)
-						    : sampler_choose_and_stop(s, now, &here);
+	awaited = 0;
+	if (sampler_wants(s, SAMPLER_THREADS))
+		awaited = sampler_each_tick(s, now);
+	else if (sampler_wants(s, SAMPLER_RUNS))
+		awaited = sampler_choose_and_stop(s, now, &here);
+	if (sampler_wants(s, SAMPLER_MUTEX))
+		awaited += sampler_lock_stop(s, now);
 	if (here && sampler_step_aside(s, now)) {
 		here = false;
 		awaited++;

@@ -38,6 +38,7 @@ enum sampler_type {
 	SAMPLER_WALL = 1 << 1,    /* elapsed time of all threads, by state */
 	SAMPLER_BLOCK = 1 << 2,   /* how often and how long threads were blocked */
 	SAMPLER_THREADS = 1 << 3, /* every thread's stack once; goes with no other type */
+	SAMPLER_MUTEX = 1 << 4,   /* how long threads waited for locks, by who held them */
 };
 
 /** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). */
@@ -47,6 +48,7 @@ enum sampler_type {
 
 struct sampler_shared {
 	_Atomic uint64_t tops[SAMPLER_TOPS];
+	_Atomic uint32_t no_locks[SAMPLER_TOPS]; /* by slot: this round was no wait for a lock */
 	_Atomic uint64_t progress; /* grows while the tracer thread is alive and well */
 	_Atomic uint32_t held;     /* threads asked to stop or stopped */
 	_Atomic uint32_t threads;  /* living threads of the target */

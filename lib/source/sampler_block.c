@@ -19,18 +19,22 @@ bool sampler_block_counts(enum snapshot_state state)
 	return state == SNAPSHOT_SLEEPING || state == SNAPSHOT_DISK;
 }
 
-static void note_switches(struct sampler_thread *thread, uint64_t switches)
+/* Returns how many there were since. */
+static uint32_t note_switches(struct sampler_thread *thread, uint64_t switches)
 {
 	struct sampler_block *block = &thread->wait.block;
 	int64_t others = (int64_t)(switches - thread->own_switches);
+	uint32_t more = 0;
 
 	/* Never less: a stop that is not reported yet may be among those of the kernel. */
 	if (block->known && others <= block->switches)
-		return;
+		return 0;
 	if (block->known)
-		block->waits += (uint32_t)(others - block->switches);
+		more = (uint32_t)(others - block->switches);
+	block->waits += more;
 	block->switches = others;
 	block->known = true;
+	return more;
 }
 
 void sampler_block_begin(struct sampler *s, struct sampler_target *target,
@@ -38,17 +42,17 @@ void sampler_block_begin(struct sampler *s, struct sampler_target *target,
 {
 	uint64_t switches;
 
-	if (sampler_wants(s, SAMPLER_BLOCK) && !thread->wait.block.known &&
+	if (sampler_wants(s, SAMPLER_COUNTS) && !thread->wait.block.known &&
 	    sampler_thread_switches(s, target, thread, &switches))
-		note_switches(thread, switches);
+		(void)note_switches(thread, switches);
 }
 
-void sampler_block_read(struct sampler_thread *thread, uint64_t switches, enum snapshot_state state,
-			uint64_t ns)
+uint32_t sampler_block_read(struct sampler_thread *thread, uint64_t switches,
+			    enum snapshot_state state, uint64_t ns)
 {
-	note_switches(thread, switches);
 	if (sampler_block_counts(state))
 		thread->wait.block.delay_ns += ns;
+	return note_switches(thread, switches);
 }
 
 void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
@@ -80,5 +84,5 @@ void sampler_block_settle(struct sampler *s, struct sampler_target *target,
 	thread->wait.block.delay_ns += ns;
 	if (sampler_wants(s, SAMPLER_BLOCK) && thread->wait.block.known && !target->ended &&
 	    sampler_thread_switches(s, target, thread, &switches))
-		note_switches(thread, switches);
+		(void)note_switches(thread, switches);
 }

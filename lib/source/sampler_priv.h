@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/map64.h"
 #include "base/vec.h"
 #include "snapshot/snapshot.h"
 #include "source/sampler.h"
@@ -21,6 +22,15 @@ struct sampler_block {
 	uint64_t delay_ns; /* … and the time blocked so far */
 };
 
+/* See sampler_lock.c. */
+struct sampler_lock {
+	uint64_t futex;    /* that it waits for; 0: none, or known to be no lock */
+	uint64_t split_at; /* the wait is charged up to here … */
+	uint64_t delay_ns; /* … but for this … */
+	uint32_t waits;    /* … and these */
+	bool may_hold;     /* its stack is wanted, for what others wait */
+};
+
 /* See sampler_wall.c. */
 struct sampler_wait {
 	bool known;  /* it is blocked, and its stack was read */
@@ -34,6 +44,8 @@ struct sampler_wait {
 	bool owed_last;       /* the last tick is among those of owed[SNAPSHOT_RUNNABLE] */
 	uint64_t unplaced_ns; /* of records that found no room in the queue */
 	struct sampler_block block;
+	uint32_t round; /* of its last read */
+	struct sampler_lock lock;
 };
 
 /* See sampler_each.c. */
@@ -46,6 +58,7 @@ enum sampler_seen {
 /* One thread. Times of the kernel's schedstat, in nanoseconds. */
 struct sampler_thread {
 	pid_t tid;
+	pid_t inner_tid; /* in the target's pid namespace; 0: not asked for yet */
 	uint32_t slot;
 	char name[64];
 	int sched_fd, stat_fd, syscall_fd; /* kept open while busy; -1 */
@@ -62,17 +75,18 @@ struct sampler_thread {
 	enum sampler_seen seen; /* SAMPLER_THREADS only */
 	uint64_t own_switches;  /* voluntary ones that our stops made */
 	uint64_t rest_until, rest_ns; /* left alone after a stop that cut a transfer short */
-	bool is_busy, is_unsettled;   /* on the lists of struct sampler_threads */
-	bool present;                 /* found by the directory scan under way */
-	bool forked;                  /* no execve since its fork, at the last look at its state */
-	struct sampler_wait wait;     /* SAMPLER_WAITS only */
+	bool is_busy, is_unsettled, is_locker; /* on the lists of struct sampler_threads */
+	bool present;                          /* found by the directory scan under way */
+	bool forked;              /* no execve since its fork, at the last look at its state */
+	struct sampler_wait wait; /* SAMPLER_WAITS only */
 };
 
 /* Tables sorted by tid, as the kernel lists them. */
 struct sampler_threads {
 	VEC(struct sampler_thread) items;
 	VEC(uint32_t) busy;      /* their places: who has run lately … */
-	VEC(uint32_t) unsettled; /* … and whose stack is not known to be the same as before */
+	VEC(uint32_t) unsettled; /* … and whose stack is not known to be the same as before … */
+	VEC(uint32_t) lockers;   /* … and who may wait for a lock */
 	uint64_t known_ns; /* sum of run_ns over living threads, and of dead ones when last seen */
 	uint64_t settled_ns; /* CPU time no living thread accounts for */
 	size_t cursor;       /* where the next slice of idle threads begins */
@@ -84,6 +98,18 @@ struct sampler_threads {
 	uint64_t clock_read_at, clock_cost_ns; /* of the process clock */
 };
 
+/* A futex at one tick, and those that wait for it. */
+struct sampler_held {
+	uint64_t futex, delay_ns;
+	uint32_t waiters, waits;
+	uint32_t waiter; /* place of one of them */
+};
+
+/* A thread to be stopped for its stack, because others wait for it. */
+struct sampler_suspect {
+	pid_t pid, tid;
+};
+
 /* One process. The first is the one that was asked for. */
 struct sampler_target {
 	pid_t pid;
@@ -91,6 +117,7 @@ struct sampler_target {
 	struct sampler_threads threads;
 	struct process_maps maps; /* for the bounds of stacks */
 	bool maps_stale, announced, ended;
+	bool renamed; /* its thread ids are others in its pid namespace */
 	bool left;    /* the image that was known, by execve, and the next one cannot be read yet */
 	bool borrows; /* its memory is that of `lender`: it came from vfork(2) */
 	pid_t lender;
@@ -155,13 +182,19 @@ struct sampler {
 	uint64_t aside_at;          /* when another CPU was looked for last */
 	bool crowded;               /* more threads seemed to run than there are CPUs */
 	int own_sched_fd;           /* schedstat of this thread */
+	struct map64 futexes;       /* of one tick: place in held + 1 */
+	VEC(struct sampler_held) held;
+	VEC(struct sampler_suspect) suspects;
+	uint32_t round;
 	struct sampler_budget budget;
 	struct sampler_stats stats;
 };
 
-/* Types for which blocked threads are read, and those for which running ones are stopped. */
-#define SAMPLER_WAITS (SAMPLER_WALL | SAMPLER_BLOCK)
-#define SAMPLER_STOPS (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_THREADS)
+/* Types for which blocked threads are read, and those that sample the running ones. */
+#define SAMPLER_WAITS (SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_MUTEX)
+#define SAMPLER_RUNS (SAMPLER_CPU | SAMPLER_WALL)
+/* Types for which it is counted how often threads wait. */
+#define SAMPLER_COUNTS (SAMPLER_BLOCK | SAMPLER_MUTEX)
 
 /** Is any of these types wanted? */
 static inline bool sampler_wants(const struct sampler *s, unsigned types)
@@ -408,9 +441,10 @@ bool sampler_block_counts(enum snapshot_state state);
 void sampler_block_begin(struct sampler *s, struct sampler_target *target,
 			 struct sampler_thread *thread);
 
-/** It is blocked, since its last read for up to ns: owed until the wait ends. */
-void sampler_block_read(struct sampler_thread *thread, uint64_t switches, enum snapshot_state state,
-			uint64_t ns);
+/** It is blocked, since its last read for up to ns: owed until the wait ends. Returns how many
+ * waits there were since. */
+uint32_t sampler_block_read(struct sampler_thread *thread, uint64_t switches,
+			    enum snapshot_state state, uint64_t ns);
 
 /** Charges all that is owed to a record of its stack; parked: one of a thread that never moved. */
 void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
@@ -420,6 +454,21 @@ void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
  */
 void sampler_block_settle(struct sampler *s, struct sampler_target *target,
 			  struct sampler_thread *thread, uint64_t ns);
+
+/* --- sampler_lock.c --- */
+
+/** A thread was read blocked in that call, in which it has waited for ns, the last of so many
+ * waits.
+ */
+void sampler_lock_read(struct sampler *s, struct sampler_target *target,
+		       struct sampler_thread *thread, const struct snapshot *snapshot, uint64_t now,
+		       uint32_t waits);
+
+/** Once per tick, after the reads: who waits for whom. */
+void sampler_lock_tick(struct sampler *s, struct sampler_target *target, uint64_t now);
+
+/** Asks those to stop that are waited for and whose stack is not known. Returns how many. */
+unsigned sampler_lock_stop(struct sampler *s, uint64_t now);
 
 /* --- sampler_each.c --- */
 

@@ -52,6 +52,7 @@ void sampler_threads_deinit(struct sampler *s, struct sampler_target *target)
 	vec_deinit(&target->threads.items);
 	vec_deinit(&target->threads.busy);
 	vec_deinit(&target->threads.unsettled);
+	vec_deinit(&target->threads.lockers);
 }
 
 static int add_thread(struct sampler *s, struct sampler_target *target, pid_t tid, uint64_t now,

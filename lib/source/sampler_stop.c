@@ -84,8 +84,9 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 	}
 	/* No elapsed time is owed to a thread that was stopped twice since the last tick. */
 	if (sampler_wants(s, SAMPLER_WAITS) && !sampler_wall_charge(thread, snapshot, pause_ns) &&
-	    !(runs && sampler_wants(s, SAMPLER_CPU)))
+	    !(runs && sampler_wants(s, SAMPLER_CPU)) && !thread->wait.lock.may_hold)
 		return; /* the room in the queue is given up */
+	thread->wait.lock.may_hold = false;
 	snapshot->delay_ns = runs ? 0 : snapshot->wall_ns;
 	s->stats.delay_ns += snapshot->delay_ns;
 	/* What it used before it blocked belongs to the next sample of it running. */

@@ -38,6 +38,7 @@ static int open_image(struct sampler *s, struct sampler_target *target)
 	target->generation = s->next_generation++;
 	target->announced = false;
 	target->maps_stale = true;
+	target->renamed = process_inner_tid(target->process, target->pid) != target->pid;
 	if (s->options.engine != SAMPLER_LIBUNWIND)
 		return 0;
 	/* libunwind's caches are of one image. */

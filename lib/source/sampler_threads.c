@@ -122,9 +122,11 @@ int sampler_threads_list(struct sampler_threads *threads)
 
 	if (r >= 0)
 		r = vec_reserve(&threads->unsettled, threads->items.n);
+	if (r >= 0)
+		r = vec_reserve(&threads->lockers, threads->items.n);
 	if (r < 0)
 		return err_trace(r);
-	threads->busy.n = threads->unsettled.n = 0;
+	threads->busy.n = threads->unsettled.n = threads->lockers.n = 0;
 	for (size_t i = 0; i < threads->items.n; i++) {
 		const struct sampler_thread *thread = &threads->items.items[i];
 
@@ -132,6 +134,8 @@ int sampler_threads_list(struct sampler_threads *threads)
 			*vec_push(&threads->busy) = (uint32_t)i;
 		if (thread->is_unsettled)
 			*vec_push(&threads->unsettled) = (uint32_t)i;
+		if (thread->is_locker)
+			*vec_push(&threads->lockers) = (uint32_t)i;
 	}
 	return 0;
 }

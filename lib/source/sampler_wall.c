@@ -173,6 +173,7 @@ bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
 {
 	struct sampler_wait *wait = &thread->wait;
 	uint64_t switches = 0;
+	uint32_t waits;
 
 	for (int i = 0; i < READ_TRIES; i++) {
 		struct snapshot *snapshot;
@@ -184,7 +185,7 @@ bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
 		snapshot = copy_blocked(s, target, thread);
 		if (!snapshot)
 			return false;
-		if (sampler_wants(s, SAMPLER_BLOCK) &&
+		if (sampler_wants(s, SAMPLER_COUNTS) &&
 		    !sampler_thread_switches(s, target, thread, &switches))
 			return false;
 		if (!sampler_thread_look(s, target, thread, now))
@@ -202,8 +203,11 @@ bool sampler_wall_read(struct sampler *s, struct sampler_target *target,
 		divide(thread, now);
 		snapshot->wall_ns = wait->owed[SNAPSHOT_SLEEPING].ns;
 		wait->owed[SNAPSHOT_SLEEPING].ns = 0;
-		sampler_block_read(thread, switches, state, snapshot->wall_ns);
+		waits = sampler_block_read(thread, switches, state, snapshot->wall_ns);
 		wait->tick = s->stats.ticks;
+		wait->round = snapshot->round = ++s->round;
+		if (sampler_wants(s, SAMPLER_MUTEX))
+			sampler_lock_read(s, target, thread, snapshot, now, waits);
 		sampler_put(s, snapshot);
 		return true;
 	}
@@ -296,6 +300,8 @@ void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_
 			threads->unsettled.items[kept++] = index;
 	}
 	threads->unsettled.n = kept;
+	if (sampler_wants(s, SAMPLER_MUTEX))
+		sampler_lock_tick(s, target, now);
 }
 
 bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot,

@@ -15,8 +15,8 @@ VALUES = {
 }
 LABELS = {
     "cpu": {"thread", "tid", "mode"},
-    "wall": {"thread", "tid", "mode", "state", "syscall"},
-    "block": {"thread", "tid", "state", "syscall"},
+    "wall": {"thread", "tid", "mode", "state", "syscall", "wait"},
+    "block": {"thread", "tid", "state", "syscall", "wait"},
 }
 
 
@@ -97,7 +97,7 @@ class Several(Types):
             done = self.cprof("record", *args, "--", "true", expect=status)
             self.assertEqual(os.listdir(self.folder), [])
             return done.stderr
-        self.assertIn("no profile type 'heap'; known: cpu, wall, block, threads",
+        self.assertIn("no profile type 'heap'; known: cpu, wall, block, mutex, threads",
                       refused("--type=cpu,heap"))
         self.assertIn("cannot be combined", refused("--type=threads,cpu"))
         self.assertIn("no profile type ''", refused("--type=cpu,"))

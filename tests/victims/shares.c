@@ -2,12 +2,14 @@
 /*
  * Threads that wait in known ways for known times.
  *
- *	shares SECONDS [PARKED]
+ *	shares SECONDS [PARKED [FILE]]
  *
  * Prints "ready", and at its end for each kind of wait its function, how often it was called and
  * the nanoseconds spent in it. Each call blocks once, for 30 ms or more. PARKED threads wait in
- * parked() from before "ready" to the end. One thread computes half of the time.
+ * parked() from before "ready" to the end. One thread computes half of the time. With FILE, of 16
+ *MiB at least, one reads it past the cache, in calls that block many times.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +28,7 @@ enum kind {
 	PIPE,
 	MUTEX,
 	CONDITION,
+	DISK,
 	N_KINDS
 };
 
@@ -35,7 +38,7 @@ static struct {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER, turn_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
 static unsigned turn;
-static int sockets[2], to_pipe[2], to_mutex[2];
+static int sockets[2], to_pipe[2], to_mutex[2], file = -1;
 static atomic_int n_parked;
 static atomic_bool done;
 static volatile uint64_t sink;
@@ -95,6 +98,14 @@ NOINLINE static void wait_condition(void)
 	sink++;
 }
 
+NOINLINE static void wait_disk(void)
+{
+	static char bytes[1 << 20] __attribute__((aligned(4096)));
+
+	for (off_t at = 0; at < 16; at++)
+		sink += (uint64_t)pread(file, bytes, sizeof(bytes), at << 20);
+}
+
 /* Until the other one has the mutex. */
 NOINLINE static void await_holder(void)
 {
@@ -105,8 +116,8 @@ NOINLINE static void await_holder(void)
 
 static void *waiter(void *arg)
 {
-	static void (*const functions[])(void) = {wait_sleep, wait_poll, wait_pipe, wait_mutex,
-						  wait_condition};
+	static void (*const functions[])(void) = {wait_sleep, wait_poll,      wait_pipe,
+						  wait_mutex, wait_condition, wait_disk};
 	enum kind kind = (enum kind)(uintptr_t)arg;
 
 	while (!done) {
@@ -175,32 +186,39 @@ NOINLINE static void *parked(void *arg)
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = {"wait_sleep", "wait_poll", "wait_pipe", "wait_mutex",
-					    "wait_condition"};
+	static const char *const names[] = {"wait_sleep", "wait_poll",      "wait_pipe",
+					    "wait_mutex", "wait_condition", "wait_disk"};
 	double seconds = argc > 1 ? atof(argv[1]) : 60;
 	int wanted = argc > 2 ? atoi(argv[2]) : 0;
+	unsigned kinds = argc > 3 ? N_KINDS : DISK;
 	pthread_t threads[N_KINDS + 2], ignored;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) < 0 || pipe(to_pipe) < 0 ||
 	    pipe(to_mutex) < 0)
 		return 1;
+	if (argc > 3)
+		file = open(argv[3], O_RDONLY | O_DIRECT);
+	if (argc > 3 && file < 0) {
+		perror(argv[3]);
+		return 1;
+	}
 	for (int i = 0; i < wanted; i++)
 		pthread_create(&ignored, NULL, parked, NULL);
 	while (n_parked < wanted)
 		sleep_ms(1);
 	/* The last one has still to get from there into the kernel. */
 	sleep_ms(100);
-	for (uintptr_t kind = 0; kind < N_KINDS; kind++)
+	for (uintptr_t kind = 0; kind < kinds; kind++)
 		pthread_create(&threads[kind], NULL, waiter, (void *)kind);
-	pthread_create(&threads[N_KINDS], NULL, feeder, NULL);
-	pthread_create(&threads[N_KINDS + 1], NULL, worker, NULL);
+	pthread_create(&threads[kinds], NULL, feeder, NULL);
+	pthread_create(&threads[kinds + 1], NULL, worker, NULL);
 	puts("ready");
 	fflush(stdout);
 	usleep((useconds_t)(seconds * 1e6));
 	done = 1;
-	for (int i = 0; i < N_KINDS + 2; i++)
+	for (unsigned i = 0; i < kinds + 2; i++)
 		pthread_join(threads[i], NULL);
-	for (int i = 0; i < N_KINDS; i++)
+	for (unsigned i = 0; i < kinds; i++)
 		printf("%s %llu %llu\n", names[i], (unsigned long long)spent[i].calls,
 		       (unsigned long long)spent[i].ns);
 	return 0;
