@@ -29,6 +29,15 @@ static inline uint64_t clock_now_ns(void)
 	return timespec_ns(ts);
 }
 
+/** CPU time of the calling thread. */
+static inline uint64_t clock_thread_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return timespec_ns(ts);
+}
+
 /** CLOCK_REALTIME since the epoch, for the date in a profile. */
 static inline uint64_t clock_wall_ns(void)
 {

@@ -138,7 +138,8 @@ struct module_symbol {
  * hand-written assembly; a symbol without size reaches to the next one. Where several cover the
  * address, the first difference decides: gives its size; GLOBAL before WEAK before LOCAL; function
  * before label; begins nearest; name in byte order. Names come without "@VERSION". Sorted at the
- * first call. PLT entries have no symbol and get none here.
+ * first call. For entries of linkage tables, "foo@plt"; for code of the vDSO that has no symbol,
+ * "[vdso]+0x780" by where its function begins, else "[vdso]".
  *
  * @return true and *ret_symbol (borrowed), or false
  */

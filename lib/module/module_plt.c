@@ -18,28 +18,6 @@
 
 #define MAX_ENTRIES 65536
 #define MAX_RELOCATIONS (1 << 22)
-#define SECTION_RANK 6 /* behind every symbol */
-
-static int add(struct module *module, uint64_t svma, uint64_t size, bool sized, const char *name,
-	       const char *suffix)
-{
-	struct symtab_entry *entry = vec_push(&module->symbols);
-	char **slot = vec_push(&module->owned_names);
-
-	if (!entry || !slot || asprintf(slot, "%s%s", name, suffix) < 0) {
-		if (slot)
-			*slot = NULL;
-		if (entry)
-			module->symbols.n--;
-		return err_trace(-ENOMEM);
-	}
-	entry->addr = svma + module->bias;
-	entry->end = entry->addr + size;
-	entry->sized = sized;
-	entry->rank = sized ? 0 : SECTION_RANK;
-	entry->name = *slot;
-	return 0;
-}
 
 /* Of the import slots that linkage tables jump through. */
 struct slots {
@@ -119,8 +97,10 @@ static int add_entry(struct module *module, struct slots *slots, uint64_t addr, 
 {
 	const uint64_t *name = map64_get(&slots->names, slot_addr);
 
-	return name && *name ? add(module, addr, size, true, (const char *)(uintptr_t)*name, "@plt")
-			     : 0;
+	if (!name || !*name)
+		return 0;
+	return module_symtab_add(module, addr, size, true, 0, "%s@plt",
+				 (const char *)(uintptr_t)*name);
 }
 
 static int each_entry(struct module *module, struct slots *slots, const Elf_Data *data,
@@ -163,7 +143,8 @@ static int each_table(struct module *module, struct slots *slots, entry_fn fn)
 		r = each_entry(module, slots, data, &header, fn);
 		/* What the entries share: the way to the dynamic linker's resolver. */
 		if (r >= 0 && fn == add_entry)
-			r = add(module, header.sh_addr, header.sh_size, false, name, "");
+			r = module_symtab_add(module, header.sh_addr, header.sh_size, false,
+					      SYMTAB_RANK_SECTION, "%s", name);
 	}
 	return r;
 }

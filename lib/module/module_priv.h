@@ -14,6 +14,10 @@
 #define MODULE_MAX_RANGES 8
 #define MODULE_MAX_BUILD_ID 64 /* bytes; linkers write 8 to 32 */
 
+/* Ranks behind those of symbols, which are below 6. */
+#define SYMTAB_RANK_FDE 6     /* what an FDE tells to be a function */
+#define SYMTAB_RANK_SECTION 7 /* of a section, for what nothing else covers: sized or not */
+
 struct symtab_entry {
 	uint64_t addr, end; /* target addresses, end exclusive */
 	uint64_t max_end;   /* the largest end of this and all entries before it */
@@ -113,6 +117,20 @@ int module_find_alt(struct module *module, const char *name, const void *id, siz
 /** Adds a symbol for each entry of the linkage tables to the symbols, which are not sorted yet.
  * Returns 0 or -ENOMEM. */
 int module_plt_add(struct module *module);
+
+/** Adds names for what no symbol of the vDSO covers; nothing to another module. The symbols are not
+ * sorted yet. Returns 0 or -ENOMEM. */
+int module_vdso_add(struct module *module);
+
+/**
+ * Adds a symbol that no table has, before they are sorted.
+ *
+ * @param sized		false: it ends at the next symbol, if that is nearer
+ * @param name		what vasprintf(3) makes a name of
+ * @return 0 or -ENOMEM
+ */
+int module_symtab_add(struct module *module, uint64_t svma, uint64_t size, bool sized, uint8_t rank,
+		      const char *name, ...) __attribute__((format(printf, 6, 7)));
 
 /** Enters the third stage if it is still to come. */
 void module_ensure_symbols(struct module *module);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The third stage of a module: its function symbols, sorted by address.
+ * The third stage of a module: its function symbols, sorted by address, and the names of what has
+ * none (module_plt.c, module_vdso.c).
  *
  * Taken are STT_FUNC, STT_GNU_IFUNC and, for hand-written assembly, STT_NOTYPE in an executable
  * section. A symbol without size reaches to the next symbol or the end of its section. Where
@@ -10,6 +11,8 @@
 #include "module/module_priv.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -139,17 +142,52 @@ static int add_symbol(struct module *module, int i, struct sections *sections)
 	return 0;
 }
 
+int module_symtab_add(struct module *module, uint64_t svma, uint64_t size, bool sized, uint8_t rank,
+		      const char *name, ...)
+{
+	struct symtab_entry *entry;
+	char **slot = vec_push(&module->owned_names);
+	va_list args;
+	int n;
+
+	if (!slot)
+		return err_trace(-ENOMEM);
+	va_start(args, name);
+	n = vasprintf(slot, name, args);
+	va_end(args);
+	if (n < 0)
+		*slot = NULL;
+	entry = n < 0 ? NULL : vec_push(&module->symbols);
+	if (!entry)
+		return err_trace(-ENOMEM);
+	entry->addr = svma + module->bias;
+	entry->end = entry->addr + size;
+	entry->sized = sized;
+	entry->rank = rank;
+	entry->name = *slot;
+	return 0;
+}
+
+/* Negative when a is the better name for what both cover, positive when b is, 0 on a tie. */
+static int compare_ranks(const struct symtab_entry *a, const struct symtab_entry *b)
+{
+	bool a_section = a->rank == SYMTAB_RANK_SECTION, b_section = b->rank == SYMTAB_RANK_SECTION;
+
+	if (a_section != b_section)
+		return a_section ? 1 : -1;
+	if (a->sized != b->sized)
+		return a->sized ? -1 : 1;
+	return (int)a->rank - (int)b->rank;
+}
+
 static int compare_entries(const void *left, const void *right)
 {
 	const struct symtab_entry *a = left, *b = right;
+	int r = compare_ranks(a, b);
 
 	if (a->addr != b->addr)
 		return a->addr < b->addr ? -1 : 1;
-	if (a->sized != b->sized)
-		return a->sized ? -1 : 1;
-	if (a->rank != b->rank)
-		return a->rank < b->rank ? -1 : 1;
-	return strcmp(a->name, b->name);
+	return r ? r : strcmp(a->name, b->name);
 }
 
 /* Cuts unsized symbols at the next address that has a symbol; an unsized one that nothing bounds
@@ -193,6 +231,7 @@ void module_ensure_symbols(struct module *module)
 	module->n_functions = module->symbols.n;
 	/* Out of memory costs names only. */
 	(void)module_plt_add(module);
+	(void)module_vdso_add(module);
 	if (module->symbols.n == 0) {
 		module_set_problem(module, "no symbol table");
 		return;
@@ -200,14 +239,6 @@ void module_ensure_symbols(struct module *module)
 	qsort(module->symbols.items, module->symbols.n, sizeof(*module->symbols.items),
 	      compare_entries);
 	bound_entries(module);
-}
-
-static bool is_better(const struct symtab_entry *a, const struct symtab_entry *b)
-{
-	if (a->sized != b->sized)
-		return a->sized;
-	/* On a tie b, which was met first, begins nearer or has the smaller name. */
-	return a->rank < b->rank;
 }
 
 bool module_symbol_at(struct module *module, uint64_t addr, struct module_symbol *ret_symbol)
@@ -232,8 +263,9 @@ bool module_symbol_at(struct module *module, uint64_t addr, struct module_symbol
 
 		if (entry->end <= addr)
 			continue;
-		/* Same address: the order of the table is the rule. */
-		if (!best || best->addr == entry->addr || is_better(entry, best))
+		/* Same address: the order of the table is the rule. On a tie what was met first
+		 * begins nearer. */
+		if (!best || best->addr == entry->addr || compare_ranks(entry, best) < 0)
 			best = entry;
 	}
 	if (!best)

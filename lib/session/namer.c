@@ -81,7 +81,6 @@ static void *namer_main(void *arg)
 {
 	struct namer *n = arg;
 	struct pollfd fd = {.fd = n->wake_fd, .events = POLLIN};
-	struct timespec used;
 
 	atomic_store(&n->tid, gettid());
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NAMER_NICE);
@@ -91,8 +90,7 @@ static void *namer_main(void *arg)
 		else if (!take_batch(n))
 			(void)poll(&fd, 1, NAMER_NAP_MS);
 	}
-	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0)
-		n->cpu_ns = timespec_ns(used);
+	n->cpu_ns = clock_thread_cpu_ns();
 	return NULL;
 }
 

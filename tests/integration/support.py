@@ -110,6 +110,16 @@ class Case(unittest.TestCase):
         done = self.cprof("record", "-F", hz, "-o", out, *args, "--", *argv, expect=expect)
         return Profile(out), done
 
+    def phases(self, profile, words):
+        """What the victim `phases` measured of each of its phases, {name: nanoseconds}. The profile
+        holds what the kernel charged it, which is more than the phases: threads that begin and end,
+        and the clock that it reads between them. What only one of the two has: the time before its
+        execve, and after it asked."""
+        measured = {name: int(time) for name, time in words}
+        process = measured.pop("process")
+        self.assertAlmostEqual(profile.total(1), process, delta=0.01 * process + 10e6)
+        return measured
+
     def pprof(self, *args):
         """Runs the real go tool pprof; its standard output."""
         need("go")

@@ -11,13 +11,17 @@ from support import CPROF, Case, main, need, victim
 
 class Children(Case):
     def test_a_family(self):
-        profile, done = self.run_command([victim("family"), "2"], "--children", hz=500)
+        profile, done = self.run_command([victim("family"), "2"], "--children", "--max-overhead=0",
+                                         hz=500)
         total = int(re.search(r"total (\d+)", done.stdout)[1])
         self.assertAlmostEqual(profile.total(1) / total, 1, delta=0.03, msg=done.stderr)
         seen = profile.cumulative()
-        for name, share in (("parent_computes", 2), ("spawned_computes", 2),
-                            ("child_computes", 3)):
-            self.assertAlmostEqual(seen[name] / total, share / 7, delta=0.03, msg=done.stderr)
+        # Each computes until it has used that much. No shares of the total: starting processes has
+        # one of its own, which is large beside a recorder that is slow to find them. Of a process'
+        # beginning and end a few ticks, of 2 ms, are charged to what is met next, or to nobody.
+        for name, time in (("parent_computes", 0.5), ("spawned_computes", 0.5),
+                           ("child_computes", 0.5 + 0.25)):
+            self.assertAlmostEqual(seen[name] / 1e9, time, delta=0.03, msg=name + done.stderr)
         pids = profile.by_label("pid", 1)
         self.assertGreaterEqual(len(pids), 4)
         # "exe" is what the kernel calls a program that is started as /proc/self/exe.

@@ -114,6 +114,44 @@ static void reads_the_vdso_from_memory(void **state)
 	assert_true(found);
 }
 
+/* What the vDSO's own functions call has no symbol there, yet no other place to get a name from. */
+static void names_all_code_of_the_vdso(void **state)
+{
+	struct fixture *f = *state;
+	uintptr_t vdso = getauxval(AT_SYSINFO_EHDR);
+	const struct module_mapping *m = module_map_find(f->map, vdso);
+	struct module_symbol symbol;
+	Elf_Scn *section = NULL;
+	GElf_Shdr header;
+	Dwarf_Frame *frame;
+	Dwarf_CFI *cfi;
+	uint64_t bias;
+
+	if (!m) {
+		print_message("no vDSO here\n");
+		skip();
+	}
+	cfi = module_eh_cfi(m->module, &bias);
+	while ((section = elf_nextscn(module_elf(m->module), section))) {
+		assert_non_null(gelf_getshdr(section, &header));
+		for (uint64_t i = 0; header.sh_flags & SHF_EXECINSTR && i < header.sh_size; i++) {
+			uint64_t svma = header.sh_addr + i;
+			bool in_function = dwarf_cfi_addrframe(cfi, svma, &frame) == 0;
+			char name[64];
+
+			if (in_function)
+				free(frame);
+			assert_true(module_symbol_at(m->module, vdso + svma, &symbol));
+			assert_in_range(vdso + svma, symbol.addr, symbol.addr + symbol.size - 1);
+			if (symbol.name[0] != '[')
+				continue;
+			snprintf(name, sizeof(name), "[vdso]+0x%llx",
+				 (unsigned long long)(symbol.addr - vdso));
+			assert_string_equal(symbol.name, in_function ? name : "[vdso]");
+		}
+	}
+}
+
 /* The bias comes from mapping and program headers, however the linker laid them out. */
 static void computes_the_bias_of_every_layout(void **state)
 {
@@ -256,6 +294,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(finds_symbols_of_itself_and_libc, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(reads_the_vdso_from_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(names_all_code_of_the_vdso, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(computes_the_bias_of_every_layout, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(chooses_among_symbols_by_rule, set_up, tear_down),

@@ -5,9 +5,9 @@
  *	family SECONDS
  *
  * The parent starts, one after the other: a fork(2) that computes in child_computes(), a vfork(2)
- *of /bin/true, a posix_spawn(3) of itself as "family work", a thread that forks; and in the end
- *some children that live for a moment only. It computes in parent_computes() meanwhile. Prints
- *"total NANOSECONDS", the CPU time of itself and its children.
+ * of /bin/true, a posix_spawn(3) of itself as "family work", a thread that forks; and in the end
+ * some children that live for a moment only. It computes in parent_computes() meanwhile. Prints
+ * "total NANOSECONDS", the CPU time of itself and its children.
  */
 #include <pthread.h>
 #include <spawn.h>
