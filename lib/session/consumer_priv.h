@@ -58,12 +58,6 @@ struct consumer_ended {
 	size_t n_places; /* when it ended */
 };
 
-/* A mapping may claim something only if it holds for every location that is used in it: pprof
- * does not symbolize again what claims to be complete. */
-struct consumer_flags {
-	bool used, no_functions, no_filenames, no_line_numbers;
-};
-
 /* What a thread was seen in last. */
 struct consumer_slot {
 	uint32_t stack;
@@ -102,7 +96,6 @@ struct consumer {
 	size_t n_asked; /* of the places */
 	VEC(struct consumer_ended) ended;
 	size_t n_given_back;                                     /* of these */
-	VEC(struct consumer_flags) flags;                        /* by mapping id - 1 */
 	VEC(struct consumer_slot) slots;                         /* by snapshot.slot */
 	VEC(struct session_gap) gaps;                            /* path and why are owned */
 	uint32_t kernel_mapping, cprof_mapping, unknown_mapping; /* ids, 0 until needed */
