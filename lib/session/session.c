@@ -194,6 +194,11 @@ pid_t session_pid(const struct session *s)
 	return sampler_pid(s->sampler);
 }
 
+void session_abandon(struct session *s)
+{
+	atomic_store(&s->abandoned, true);
+}
+
 void session_progress(const struct session *s, struct session_progress *ret_progress)
 {
 	uint64_t begun_at = atomic_load(&s->begun_at);
@@ -271,7 +276,7 @@ int session_run(struct session *s)
 		lasted = s->stats.sampler.elapsed_ns;
 	}
 	profile_set_time(s->profile, (int64_t)begun, (int64_t)lasted);
-	r = consumer_symbolize(s->consumer);
+	r = atomic_load(&s->abandoned) ? 0 : consumer_symbolize(s->consumer);
 	consumer_stats(s->consumer, &s->stats);
 	if (r >= 0)
 		r = session_comment(s);

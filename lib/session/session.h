@@ -74,6 +74,10 @@ pid_t session_pid(const struct session *session);
  */
 int session_run(struct session *session);
 
+/** From any thread: the result is not wanted any more, so session_run() need not name what has no
+ * name yet when it ends. To be followed by what ends it. */
+void session_abandon(struct session *session);
+
 /** How far it is. May be called from any thread. */
 void session_progress(const struct session *session, struct session_progress *ret_progress);
 

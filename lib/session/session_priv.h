@@ -48,6 +48,7 @@ struct session {
 	bool tracer_started, cancelled;
 	_Atomic bool done;    /* the tracer puts nothing into the queue any more */
 	_Atomic bool gave_up; /* the watchdog on the tracer */
+	_Atomic bool abandoned;
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t changed;
