@@ -171,8 +171,8 @@ void top_layout_head(unsigned i, const struct top_figures *f, const char *name, 
 
 	switch (i) {
 	case 0:
-		text_add(text, TOP_MAX_LINE, 0, "cprof top: %s (pid %d)  type %s  %.1fs%s", name,
-			 pid, f->type->name, (double)f->since_ns / 1e9,
+		text_add(text, TOP_MAX_LINE, 0, "cprof top: %s (pid %d)  type %s  %.1fs%s",
+			 f->name[0] ? f->name : name, pid, f->type->name, (double)f->since_ns / 1e9,
 			 f->stopped ? "  the process is stopped" : "");
 		break;
 	case 1:
