@@ -28,6 +28,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 extern const struct option_table completion_options, doctor_options, dump_options,
-	record_options_table, report_options;
+	record_options_table, report_options, top_options;

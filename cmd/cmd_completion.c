@@ -167,7 +167,7 @@ static void zsh(void)
 		fputs("\t\t'(- *)'{-h,--help}'[print help and exit]' \\\n", stdout);
 		if (cmd->run == cmd_completion)
 			fputs("\t\t'1:shell:(bash zsh)' ;;\n", stdout);
-		else if (cmd->run == cmd_record)
+		else if (cmd->run == cmd_record || cmd->run == cmd_top)
 			fputs("\t\t'(-)1:command: _command_names -e' '*::arguments:_normal' ;;\n",
 			      stdout);
 		else

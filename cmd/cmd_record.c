@@ -30,7 +30,7 @@ static void on_progress(void *user, const struct session_progress *progress)
 {
 	const struct record *record = user;
 
-	summary_progress(progress, record->options.session.sampler.duration_ns);
+	summary_progress(progress, record->options.sampling.session.sampler.duration_ns);
 }
 
 static void on_log(void *user, enum log_level level, const char *text)
@@ -41,50 +41,22 @@ static void on_log(void *user, enum log_level level, const char *text)
 		fprintf(stderr, "cprof: %s\n", text);
 }
 
-static bool check_tids(const struct record *record)
-{
-	for (size_t i = 0; i < record->options.tids.n; i++) {
-		char path[64];
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%d",
-			 record->options.session.sampler.pid, record->options.tids.items[i]);
-		if (access(path, F_OK) == 0)
-			continue;
-		fprintf(stderr,
-			"cprof: process %d has no thread %d. 'ls /proc/%d/task' lists them.\n",
-			record->options.session.sampler.pid, record->options.tids.items[i],
-			record->options.session.sampler.pid);
-		return false;
-	}
-	return true;
-}
-
 /* Everything that can be refused is refused before the target is touched. */
 static bool prepare(struct record *record)
 {
-	struct sampler_options *sampler = &record->options.session.sampler;
+	struct sampler_options *sampler = &record->options.sampling.session.sampler;
 	char name[64];
 
-	if (record->options.name && !target_find(record->options.name, &sampler->pid))
+	if (!sampling_find(&record->options.sampling))
 		return false;
-	if (sampler->pid) {
-		if (!target_check(sampler->pid) || !check_tids(record))
-			return false;
-		target_name(sampler->pid, name);
-	} else {
-		const char *slash = strrchr(sampler->argv[0], '/');
-
-		snprintf(name, sizeof(name), "%s", slash ? slash + 1 : sampler->argv[0]);
-	}
+	sampling_target_name(&record->options.sampling, name);
 	if (!record_files_open(&record->files, sampler->types, record->options.output_path, name))
 		return false;
 	if (sampler->pid && !target_claim(sampler->pid))
 		return false;
-	sampler->tids = record->options.tids.items;
-	sampler->n_tids = (unsigned)record->options.tids.n;
 	if (isatty(STDERR_FILENO) && !record->options.quiet) {
-		record->options.session.on_progress = on_progress;
-		record->options.session.user = record;
+		record->options.sampling.session.on_progress = on_progress;
+		record->options.sampling.session.user = record;
 	}
 	return true;
 }
@@ -112,30 +84,13 @@ static int block_signals(int *ret_suspend_fd)
 	return signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static bool start(struct record *record)
-{
-	const struct sampler_options *sampler = &record->options.session.sampler;
-	int r = session_new(&record->options.session, &record->running);
-
-	if (r >= 0)
-		return true;
-	if (sampler->argv)
-		fprintf(stderr, "cprof: cannot start '%s': %s\n", sampler->argv[0], strerror(-r));
-	else if (r == -ESRCH)
-		fprintf(stderr, "cprof: process %d has ended\n", sampler->pid);
-	else
-		fprintf(stderr, "cprof: cannot profile process %d: %s\n", sampler->pid,
-			strerror(-r));
-	return false;
-}
-
 static int finish(struct record *record, int result)
 {
 	const struct session_stats *stats = session_stats(record->running);
 	bool partial = false;
 	int r;
 
-	if (record->options.session.on_progress)
+	if (record->options.sampling.session.on_progress)
 		summary_progress_end();
 	r = record_files_write(&record->files, record->running);
 	if (r < 0)
@@ -147,7 +102,8 @@ static int finish(struct record *record, int result)
 	}
 	partial |= summary_losses(stats);
 	if (!record->options.quiet) {
-		summary_print(stats, &record->options.session.sampler, record->options.verbose > 0);
+		summary_print(stats, &record->options.sampling.session.sampler,
+			      record->options.verbose > 0);
 		record_files_print(&record->files);
 	}
 	if (stats->sampler.denied && !stats->sampler.samples)
@@ -175,15 +131,15 @@ static int run(struct record *record)
 		fprintf(stderr, "cprof: cannot set up signals: %s\n", strerror(errno));
 		return CMD_FAILED;
 	}
-	record->options.session.sampler.stop_fd = stop_fd;
-	record->options.session.sampler.suspend_fd = suspend_fd;
+	record->options.sampling.session.sampler.stop_fd = stop_fd;
+	record->options.sampling.session.sampler.suspend_fd = suspend_fd;
 	if (!prepare(record))
 		return CMD_FAILED;
 	record_files_guard(&record->files);
-	if (!start(record))
+	if (!sampling_start(&record->options.sampling, &record->running))
 		return CMD_FAILED;
-	if (record->options.session.sampler.pid)
-		target_hint(record->options.session.sampler.pid);
+	if (record->options.sampling.session.sampler.pid)
+		target_hint(record->options.sampling.session.sampler.pid);
 	r = session_run(record->running);
 	r = finish(record, r);
 	/* A thread of ours is stuck for good: nothing that waits for threads may run any more. The

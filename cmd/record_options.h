@@ -3,17 +3,13 @@
 #pragma once
 
 #include <stdbool.h>
-#include <sys/types.h>
 
-#include "base/vec.h"
-#include "session/session.h"
+#include "sampling.h"
 
 struct record_options {
-	struct session_options session; /* borrows from what follows, and from argv */
-	VEC(pid_t) tids;
-	const char *name, *output_path;
-	char command_line[1024];
-	bool has_duration, exit_status, quiet;
+	struct sampling sampling;
+	const char *output_path;
+	bool exit_status, quiet;
 	unsigned verbose;
 };
 

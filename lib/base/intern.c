@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/map64.h"
 #include "base/vec.h"
 
@@ -36,6 +37,44 @@ int intern_new(struct intern **ret_table)
 	if (!table)
 		return -ENOMEM;
 	*ret_table = table;
+	return 0;
+}
+
+DEFINE_CLEANUP(struct intern *, intern_free)
+
+int intern_clone(const struct intern *from, struct intern **ret_table)
+{
+	_cleanup_(intern_free_cleanup) struct intern *table = calloc(1, sizeof(*table));
+	size_t size = 0;
+
+	if (!table)
+		return -ENOMEM;
+	if (!from->entries.n) {
+		*ret_table = take_ptr(table);
+		return 0;
+	}
+	for (size_t i = 0; i < from->entries.n; i++)
+		size += from->entries.items[i].size + 1;
+	/* All of it in one block. */
+	table->blocks = malloc(sizeof(*table->blocks) + size);
+	table->slots = malloc((from->mask + 1) * sizeof(*table->slots));
+	if (table->blocks)
+		*table->blocks = (struct arena_block){.size = size, .used = size};
+	if (!table->blocks || !table->slots || vec_reserve(&table->entries, from->entries.n) < 0)
+		return -ENOMEM;
+	memcpy(table->slots, from->slots, (from->mask + 1) * sizeof(*table->slots));
+	table->mask = from->mask;
+	size = 0;
+	for (size_t i = 0; i < from->entries.n; i++) {
+		const struct entry *entry = &from->entries.items[i];
+		char *copy = table->blocks->bytes + size;
+
+		memcpy(copy, entry->bytes, entry->size + 1);
+		table->entries.items[i] = (struct entry){copy, entry->size, entry->hash};
+		size += entry->size + 1;
+	}
+	table->entries.n = from->entries.n;
+	*ret_table = take_ptr(table);
 	return 0;
 }
 

@@ -14,6 +14,9 @@ struct intern;
 /** Makes an empty table. Returns 0 or -ENOMEM. */
 int intern_new(struct intern **ret_table);
 
+/** Makes a table with the same contents under the same numbers. Returns 0 or -ENOMEM. */
+int intern_clone(const struct intern *from, struct intern **ret_table);
+
 /** Releases the table and all its content; accepts NULL, returns NULL. */
 struct intern *intern_free(struct intern *table);
 

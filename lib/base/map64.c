@@ -11,6 +11,20 @@ void map64_deinit(struct map64 *map)
 	*map = (struct map64){};
 }
 
+int map64_clone(const struct map64 *from, struct map64 *ret_map)
+{
+	struct map64 map = *from;
+
+	if (from->slots) {
+		map.slots = malloc((from->mask + 1) * sizeof(*map.slots));
+		if (!map.slots)
+			return -ENOMEM;
+		memcpy(map.slots, from->slots, (from->mask + 1) * sizeof(*map.slots));
+	}
+	*ret_map = map;
+	return 0;
+}
+
 void map64_clear(struct map64 *map)
 {
 	/* MAP64_EMPTY is all ones. */

@@ -26,6 +26,9 @@ void map64_deinit(struct map64 *map);
 /** Forgets every key and keeps the memory. */
 void map64_clear(struct map64 *map);
 
+/** Makes a map with the same keys and values. Returns 0 or -ENOMEM. */
+int map64_clone(const struct map64 *from, struct map64 *ret_map);
+
 /** The value of a key, or NULL. The pointer is valid until the next map64_put(). */
 uint64_t *map64_get(const struct map64 *map, uint64_t key);
 

@@ -175,7 +175,7 @@ int64_t profile_duration(const struct profile *profile);
 struct profile_part {
 	struct profile_spec spec;            /* of the profile to be made */
 	uint32_t columns[PROFILE_MAX_TYPES]; /* which sample types of the other one are its own */
-	const char *const *label_keys;       /* labels to keep; the last one is NULL */
+	const char *const *label_keys;       /* labels to keep; the last one is NULL; NULL: all */
 };
 
 /** Makes a profile of a part of another one: samples whose values are all zero are left out, those
@@ -184,3 +184,17 @@ struct profile_part {
  * 0, -ENOMEM, or -EINVAL for a column that does not exist. */
 int profile_project(const struct profile *from, const struct profile_part *part,
 		    struct profile **ret_profile);
+
+/** Makes a copy with the same contents under the same ids. Returns 0 or -ENOMEM. */
+int profile_clone(const struct profile *from, struct profile **ret_profile);
+
+/**
+ * What came to a recording between two copies of its profile: the values of the later one less
+ * those of the earlier one. Stacks are matched by mapping and address (by name where there is no
+ * address), so that names found meanwhile do not matter; the names are those of the later one.
+ * Samples that did not change are left out; what only the earlier one has is not in the result.
+ *
+ * @return 0, -ENOMEM, or -EINVAL when the sample types differ
+ */
+int profile_subtract(const struct profile *later, const struct profile *earlier,
+		     struct profile **ret_profile);

@@ -33,7 +33,7 @@ static int adopt_value_type(struct profile *profile, struct profile_value_type *
 	return adopt_string(profile, &value_type->unit);
 }
 
-static int adopt_spec(struct profile *profile, const struct profile_spec *spec)
+int profile_adopt_spec(struct profile *profile, const struct profile_spec *spec)
 {
 	int r;
 
@@ -78,7 +78,7 @@ int profile_new(const struct profile_spec *spec, struct profile **ret_profile)
 	r = make_tables(profile);
 	if (r < 0)
 		return err_trace(r);
-	r = adopt_spec(profile, spec);
+	r = profile_adopt_spec(profile, spec);
 	if (r < 0)
 		return err_trace(r);
 	*ret_profile = take_ptr(profile);

@@ -48,6 +48,19 @@ struct profile {
 	VEC(uint32_t) comments;
 };
 
+/** Takes over a spec, with strings of the profile's own. Returns 0 or -ENOMEM. */
+int profile_adopt_spec(struct profile *profile, const struct profile_spec *spec);
+
+/** What is taken off a sample. */
+struct profile_values {
+	int64_t values[PROFILE_MAX_TYPES];
+};
+
+/** As profile_project(), of what is left of the samples when these values (one item a sample of
+ * `from`; NULL: none) are taken off. */
+int profile_project_rest(const struct profile *from, const struct profile_part *part,
+			 const struct profile_values *minus, struct profile **ret_profile);
+
 /** Two ids as one key; never MAP64_EMPTY, because an id is below UINT32_MAX. */
 static inline uint64_t profile_pair_key(uint32_t high, uint32_t low)
 {

@@ -22,6 +22,7 @@ struct projection {
 	const struct profile *from;
 	struct profile *to;
 	const struct profile_part *part;
+	const struct profile_values *minus; /* by sample of `from`; NULL: nothing */
 	uint32_t *mappings, *functions, *locations, *stacks, *label_sets;
 };
 
@@ -97,13 +98,18 @@ static int copy_location(struct projection *p, uint32_t id)
 }
 
 /* The values of a sample in the new profile; false when all are zero. */
-static bool take_values(const struct projection *p, const struct profile_sample *sample,
+static bool take_values(const struct projection *p, size_t index,
 			int64_t values[static PROFILE_MAX_TYPES])
 {
+	const struct profile_sample *sample = &p->from->samples.items[index];
 	bool any = false;
 
 	for (uint32_t i = 0; i < p->part->spec.n_sample_types; i++) {
-		values[i] = sample->values[p->part->columns[i]];
+		uint32_t column = p->part->columns[i];
+
+		values[i] = sample->values[column];
+		if (p->minus)
+			values[i] -= p->minus[index].values[column];
 		any |= values[i] != 0;
 	}
 	return any;
@@ -117,7 +123,7 @@ static int copy_stacks(struct projection *p)
 	for (size_t i = 0; i < p->from->samples.n; i++) {
 		const struct profile_sample *sample = &p->from->samples.items[i];
 
-		if (sample->stack && take_values(p, sample, ignored))
+		if (sample->stack && take_values(p, i, ignored))
 			p->stacks[sample->stack] = NEEDED;
 	}
 	for (size_t id = p->from->stacks.n; id > 0; id--) {
@@ -142,11 +148,11 @@ static bool keeps_key(const struct projection *p, uint32_t key)
 {
 	const char *text = profile_get_string(p->from, key);
 
-	for (const char *const *kept = p->part->label_keys; *kept; kept++) {
+	for (const char *const *kept = p->part->label_keys; kept && *kept; kept++) {
 		if (strcmp(*kept, text) == 0)
 			return true;
 	}
-	return false;
+	return !p->part->label_keys;
 }
 
 static int copy_labels(struct projection *p, uint32_t id)
@@ -184,7 +190,7 @@ static int copy_samples(struct projection *p)
 		const struct profile_sample *sample = &p->from->samples.items[i];
 		int64_t values[PROFILE_MAX_TYPES];
 
-		if (!take_values(p, sample, values))
+		if (!take_values(p, i, values))
 			continue;
 		r = copy_labels(p, sample->labels);
 		if (r >= 0)
@@ -217,10 +223,11 @@ static int make_tables(struct projection *p)
 	return 0;
 }
 
-int profile_project(const struct profile *from, const struct profile_part *part,
-		    struct profile **ret_profile)
+int profile_project_rest(const struct profile *from, const struct profile_part *part,
+			 const struct profile_values *minus, struct profile **ret_profile)
 {
-	_cleanup_(projection_deinit) struct projection p = {.from = from, .part = part};
+	_cleanup_(projection_deinit) struct projection p = {
+		.from = from, .part = part, .minus = minus};
 	int r;
 
 	for (uint32_t i = 0; i < part->spec.n_sample_types && i < PROFILE_MAX_TYPES; i++) {
@@ -244,4 +251,10 @@ int profile_project(const struct profile *from, const struct profile_part *part,
 	profile_set_time(p.to, from->time_nanos, from->duration_nanos);
 	*ret_profile = take_ptr(p.to);
 	return 0;
+}
+
+int profile_project(const struct profile *from, const struct profile_part *part,
+		    struct profile **ret_profile)
+{
+	return profile_project_rest(from, part, NULL, ret_profile);
 }

@@ -79,7 +79,6 @@ struct consumer *consumer_free(struct consumer *c)
 	vec_deinit(&c->files);
 	vec_deinit(&c->places);
 	vec_deinit(&c->ended);
-	vec_deinit(&c->flags);
 	vec_deinit(&c->slots);
 	vec_deinit(&c->held);
 	for (size_t i = 0; i < ARRAY_SIZE(c->recent); i++)

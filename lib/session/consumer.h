@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Right of the queue: snapshots → traces → stacks of a profile, then names for their addresses.
- * All functions on one consumer must be called by one thread at a time.
+ * All functions on one consumer but one must be called by one thread at a time.
  */
 #pragma once
 
@@ -34,6 +34,10 @@ int consumer_take(struct consumer *consumer, const struct snapshot *snapshot);
 
 /** Names every location that has no name yet and sets the mappings' flags. Returns 0 or -ENOMEM. */
 int consumer_symbolize(struct consumer *consumer);
+
+/** Gives a copy of the profile the names known so far. Unlike all others, this may be called from
+ * any thread, until the consumer is freed. Returns 0 or -ENOMEM. */
+int consumer_name_copy(const struct consumer *consumer, struct profile *copy);
 
 /** Fills in traces, unwind, locations, unnamed and gaps; strings live as long as the consumer. */
 void consumer_stats(struct consumer *consumer, struct session_stats *stats);

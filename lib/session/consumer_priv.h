@@ -63,12 +63,6 @@ struct consumer_ended {
 	size_t n_places; /* when it ended */
 };
 
-/* A mapping may claim something only if it holds for every location that is used in it: pprof
- * does not symbolize again what claims to be complete. */
-struct consumer_flags {
-	bool used, no_functions, no_filenames, no_line_numbers;
-};
-
 /* What a thread was seen in last. */
 struct consumer_slot {
 	uint32_t stack;
@@ -123,9 +117,8 @@ struct consumer {
 	VEC(struct consumer_place) places;
 	size_t n_asked; /* of the places */
 	VEC(struct consumer_ended) ended;
-	size_t n_given_back;              /* of these */
-	VEC(struct consumer_flags) flags; /* by mapping id - 1 */
-	VEC(struct consumer_slot) slots;  /* by snapshot.slot */
+	size_t n_given_back;             /* of these */
+	VEC(struct consumer_slot) slots; /* by snapshot.slot */
 	VEC(struct consumer_held) held;
 	uint64_t held_ns, unknown_ns; /* waiting for locks; of it with nobody to charge it to */
 	VEC(struct session_gap) gaps; /* path and why are owned */

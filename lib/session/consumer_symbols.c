@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "session/consumer_priv.h"
-#include "symbol/symbol.h"
 
 static bool ask_next(struct consumer *c)
 {
@@ -85,87 +84,20 @@ static void note_problem(void *user, uint32_t gap, const char *problem)
 		c->gaps.items[gap - 1].why = strdup(problem);
 }
 
-static struct consumer_flags *flags_of(struct consumer *c, uint32_t mapping)
+static void count_unnamed(struct consumer *c)
 {
-	while (c->flags.n < mapping) {
-		if (!vec_push(&c->flags))
-			return NULL;
-	}
-	return &c->flags.items[mapping - 1];
-}
-
-/* The function of the namer's profile in ours. */
-static int find_function(struct consumer *c, uint32_t id, uint32_t *ret_id)
-{
-	const struct profile *names = namer_names(c->namer);
-	const struct profile_function *from = profile_function(names, id);
-	struct profile_function function = {.start_line = from->start_line};
-	int r;
-
-	r = profile_string(c->profile, profile_get_string(names, from->system_name),
-			   &function.system_name);
-	function.name = function.system_name;
-	if (r >= 0)
-		r = profile_string(c->profile, profile_get_string(names, from->file),
-				   &function.file);
-	return r < 0 ? r : profile_function_intern(c->profile, &function, ret_id);
-}
-
-/* functions: the namer's functions in our profile, by id - 1; 0 = not looked up yet. */
-static int set_lines(struct consumer *c, uint32_t location, uint32_t from, uint32_t *functions,
-		     struct consumer_flags *flags)
-{
-	const struct profile *names = namer_names(c->namer);
-	const struct profile_location *named = profile_location(names, from);
-	const struct profile_line *lines = profile_location_lines(names, named);
-	struct profile_line out[SYMBOL_MAX_INLINED];
-	int r = 0;
-
-	for (uint32_t i = 0; i < named->n_lines && r >= 0; i++) {
-		uint32_t *function = &functions[lines[i].function - 1];
-
-		if (!*function)
-			r = find_function(c, lines[i].function, function);
-		out[i] = lines[i];
-		out[i].function = *function;
-		flags->no_filenames |= !profile_function(names, lines[i].function)->file;
-		flags->no_line_numbers |= !lines[i].line;
-	}
-	if (r < 0)
-		return r;
-	return profile_location_set_lines(c->profile, location, out, named->n_lines);
-}
-
-static int set_names(struct consumer *c)
-{
-	const struct profile *names = namer_names(c->namer);
-	_cleanup_free_ uint32_t *functions =
-		calloc(profile_n_functions(names) + 1, sizeof(*functions));
-	int r = functions ? 0 : -ENOMEM;
-
-	for (uint32_t id = 1; id <= c->places.n && r >= 0; id++) {
+	for (uint32_t id = 1; id <= c->places.n; id++) {
 		const struct consumer_place *place = &c->places.items[id - 1];
-		struct consumer_flags *flags;
-		uint32_t from = namer_location(c->namer, id);
+		bool unnamed = !namer_location(c->namer, id);
 
 		if (!place->waits)
 			continue;
-		flags = flags_of(c, profile_location(c->profile, id)->mapping);
-		if (!flags)
-			return err_trace(-ENOMEM);
-		flags->used = true;
+		c->unnamed += unnamed;
 		if (place->gap) {
 			c->gaps.items[place->gap - 1].addresses++;
-			c->gaps.items[place->gap - 1].unnamed += !from;
-		}
-		if (from) {
-			r = set_lines(c, id, from, functions, flags);
-		} else {
-			c->unnamed++;
-			flags->no_functions = flags->no_filenames = flags->no_line_numbers = true;
+			c->gaps.items[place->gap - 1].unnamed += unnamed;
 		}
 	}
-	return err_trace(r);
 }
 
 /* Everything is asked for, and named in this thread. */
@@ -195,6 +127,11 @@ static int worst_first(const void *a, const void *b)
 	return (x->unnamed < y->unnamed) - (x->unnamed > y->unnamed);
 }
 
+int consumer_name_copy(const struct consumer *c, struct profile *copy)
+{
+	return err_trace(namer_copy_lines(c->namer, copy));
+}
+
 int consumer_symbolize(struct consumer *c)
 {
 	uint64_t start = clock_now_ns();
@@ -205,25 +142,13 @@ int consumer_symbolize(struct consumer *c)
 	if (r >= 0)
 		r = name_rest(c);
 	if (r >= 0)
-		r = set_names(c);
+		r = namer_copy_lines(c->namer, c->profile);
 	c->naming_ns = namer_cpu_ns(c->namer);
 	c->symbolize_ns = clock_now_ns() - start;
 	if (r < 0)
 		return err_trace(r);
+	count_unnamed(c);
 	namer_problems(c->namer, note_problem, c);
-	for (uint32_t id = 1; id <= profile_n_mappings(c->profile); id++) {
-		struct profile_mapping *mapping = profile_mapping(c->profile, id);
-		const struct consumer_flags *flags = flags_of(c, id);
-
-		if (!flags)
-			return err_trace(-ENOMEM);
-		if (!flags->used)
-			continue;
-		mapping->has_functions = !flags->no_functions;
-		mapping->has_filenames = !flags->no_filenames;
-		mapping->has_line_numbers = !flags->no_line_numbers;
-		mapping->has_inline_frames = c->options.inlines && !flags->no_line_numbers;
-	}
 	if (c->gaps.n)
 		qsort(c->gaps.items, c->gaps.n, sizeof(*c->gaps.items), worst_first);
 	return 0;

@@ -102,6 +102,8 @@ int namer_new(bool inlines, struct namer **ret_namer)
 
 	if (!n)
 		return err_trace(-ENOMEM);
+	n->inlines = inlines;
+	pthread_mutex_init(&n->lock, NULL);
 	n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (n->wake_fd < 0)
 		return err_trace(err_errno());
@@ -148,6 +150,7 @@ struct namer *namer_free(struct namer *n)
 	ring_free(n->ring);
 	if (n->wake_fd >= 0)
 		close(n->wake_fd);
+	pthread_mutex_destroy(&n->lock);
 	free(n);
 	return NULL;
 }

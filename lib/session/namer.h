@@ -8,8 +8,8 @@
  * of their own, because libdw's are not thread-safe) and hands them over with the first address
  * that is asked for; from then on only the namer's thread uses them. When nothing of an image comes
  * any more, a message behind all its addresses gives them back to be freed. Names go into tables of
- * the namer. Nobody else reads those before namer_finish(), which ends the thread; what then
- *follows is done by the caller's thread alone.
+ * the namer. Others get at those by namer_copy_lines() only before namer_finish(), which ends the
+ * thread; what then follows is done by the caller's thread alone.
  *
  * Neither side ever waits for the other: with the ring full, namer_ask() refuses, and the consumer
  * asks again later. The thread runs at a low priority, so that on a machine that is busy it takes
@@ -56,6 +56,15 @@ bool namer_ask(struct namer *namer, uint32_t location, struct module *module, ui
  * be called after all that was asked with it. False: not now; else the image was taken.
  */
 bool namer_end_image(struct namer *namer, struct namer_image *take_image, bool keep);
+
+/**
+ * Gives the names found so far to the locations of a profile that have none yet, and sets what its
+ * mappings may claim by them. May be called from any thread; the namer waits meanwhile.
+ *
+ * @param profile	the one whose locations were asked for, or a copy with the same ids
+ * @return 0 or -ENOMEM
+ */
+int namer_copy_lines(struct namer *namer, struct profile *profile);
 
 /** Ends the thread after the address that it is at. */
 void namer_finish(struct namer *namer);

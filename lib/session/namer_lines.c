@@ -33,7 +33,7 @@ static int add_text(struct namer *n, const char *text, uint32_t *ret_id)
 	return 0;
 }
 
-int namer_add_lines(struct namer *n, uint32_t location, const struct symbol_lines *lines)
+static int add_lines(struct namer *n, uint32_t location, const struct symbol_lines *lines)
 {
 	struct profile_line out[SYMBOL_MAX_INLINED];
 	uint32_t id;
@@ -63,6 +63,16 @@ int namer_add_lines(struct namer *n, uint32_t location, const struct symbol_line
 	if (r >= 0)
 		n->locations.items[location - 1] = id;
 	return err_trace(r);
+}
+
+int namer_add_lines(struct namer *n, uint32_t location, const struct symbol_lines *lines)
+{
+	int r;
+
+	pthread_mutex_lock(&n->lock);
+	r = add_lines(n, location, lines);
+	pthread_mutex_unlock(&n->lock);
+	return r;
 }
 
 const struct profile *namer_names(const struct namer *n)

@@ -42,10 +42,14 @@ struct namer {
 	_Atomic bool stop;
 	_Atomic pid_t tid;
 
+	bool inlines;
+
+	pthread_mutex_t lock; /* for the names, which namer_copy_lines() reads meanwhile */
+	struct profile *names;
+	VEC(uint32_t) locations; /* in names, by location - 1 */
+
 	/* The thread's own, until namer_finish(). */
 	struct symbolizer *symbolizer;
-	struct profile *names;
-	VEC(uint32_t) locations;         /* in names, by location - 1 */
 	VEC(struct namer_message) batch; /* taken from the ring, in order of their addresses */
 	size_t done;                     /* of the batch */
 	struct map64 texts;              /* where a string lies → its id in names */

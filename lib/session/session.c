@@ -77,6 +77,7 @@ static void *consumer_main(void *arg)
 	struct session *s = arg;
 	struct pollfd fd = {.fd = s->wake_fd, .events = POLLIN};
 	const struct snapshot *snapshot;
+	uint64_t upto;
 	bool done;
 	size_t size;
 
@@ -85,13 +86,17 @@ static void *consumer_main(void *arg)
 	do {
 		/* Asked before the queue is emptied: what comes before the end is then seen. */
 		done = atomic_load(&s->done) || atomic_load(&s->gave_up);
+		upto = clock_now_ns();
 		while ((snapshot = queue_peek(s->queue, &size))) {
+			uint64_t taken_at = snapshot->time_ns;
 			int r = consumer_take(s->consumer, snapshot);
 
 			if (r < 0)
 				s->consumer_result = r;
 			queue_pop(s->queue);
+			session_peek_serve(s, taken_at);
 		}
+		session_peek_serve(s, upto);
 		if (!done && poll(&fd, 1, CONSUMER_NAP_MS) > 0) {
 			eventfd_t ignored;
 
@@ -134,6 +139,7 @@ int session_new(const struct session_options *options, struct session **ret_sess
 		return err_trace(-ENOMEM);
 	s->options = *options;
 	pthread_mutex_init(&s->lock, NULL);
+	session_peek_init(s);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->changed, &monotonic);
@@ -171,6 +177,7 @@ struct session *session_free(struct session *s)
 	}
 	sampler_free(s->sampler);
 	consumer_free(s->consumer);
+	session_peek_deinit(s);
 	profile_free(s->profile);
 	profile_free(s->part);
 	queue_free(s->queue);
@@ -187,22 +194,36 @@ pid_t session_pid(const struct session *s)
 	return sampler_pid(s->sampler);
 }
 
+void session_abandon(struct session *s)
+{
+	atomic_store(&s->abandoned, true);
+}
+
+void session_progress(const struct session *s, struct session_progress *ret_progress)
+{
+	uint64_t begun_at = atomic_load(&s->begun_at);
+
+	*ret_progress = (struct session_progress){
+		.elapsed_ns = begun_at ? clock_now_ns() - begun_at : 0,
+		.samples = atomic_load(&s->shared.samples),
+		.dropped = atomic_load(&s->shared.dropped),
+		.threads = atomic_load(&s->shared.threads),
+	};
+}
+
 /* Reports progress and looks after the tracer until it is done. */
 static void watch(struct session *s)
 {
-	uint64_t start = clock_now_ns(), moved_at = start, progress = 0;
+	uint64_t moved_at = clock_now_ns(), progress = 0;
 	/* At a low rate nothing moves between ticks. */
 	uint64_t slack = 4 * (NSEC_PER_SEC / s->options.sampler.hz);
 	bool kicked = false;
 
 	while (!wait_stage(s, SESSION_DONE, clock_now_ns() + PROGRESS_EVERY)) {
 		uint64_t now = clock_now_ns(), seen = atomic_load(&s->shared.progress);
-		struct session_progress report = {
-			.elapsed_ns = now - start,
-			.samples = atomic_load(&s->shared.samples),
-			.threads = atomic_load(&s->shared.threads),
-		};
+		struct session_progress report;
 
+		session_progress(s, &report);
 		if (s->options.on_progress)
 			s->options.on_progress(s->options.user, &report);
 		if (seen != progress || !atomic_load(&s->shared.held)) {
@@ -224,14 +245,20 @@ int session_run(struct session *s)
 	uint64_t begun = clock_wall_ns(), start = clock_now_ns(), lasted;
 	int r;
 
+	atomic_store(&s->begun_wall, begun);
+	atomic_store(&s->begun_at, start);
+	session_peek_pass(s, SESSION_CONSUMER);
 	r = pthread_create(&s->consumer_thread, NULL, consumer_main, s);
-	if (r)
+	if (r) {
+		session_peek_pass(s, SESSION_NOBODY);
 		return err_trace(-r);
+	}
 	set_stage(s, SESSION_GO);
 	watch(s);
 	lasted = clock_now_ns() - start;
 	(void)eventfd_write(s->wake_fd, 1);
 	pthread_join(s->consumer_thread, NULL);
+	session_peek_pass(s, SESSION_FINISHING);
 	s->stats.watchdog = atomic_load(&s->gave_up);
 	if (!s->stats.watchdog) {
 		pthread_join(s->tracer_thread, NULL);
@@ -249,10 +276,11 @@ int session_run(struct session *s)
 		lasted = s->stats.sampler.elapsed_ns;
 	}
 	profile_set_time(s->profile, (int64_t)begun, (int64_t)lasted);
-	r = consumer_symbolize(s->consumer);
+	r = atomic_load(&s->abandoned) ? 0 : consumer_symbolize(s->consumer);
 	consumer_stats(s->consumer, &s->stats);
 	if (r >= 0)
 		r = session_comment(s);
+	session_peek_pass(s, SESSION_NOBODY);
 	if (r >= 0)
 		r = s->consumer_result;
 	return err_trace(r < 0 ? r : s->tracer_result);

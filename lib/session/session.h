@@ -3,8 +3,10 @@
  * One recording: the tracer thread, the consumer thread, and the profile they make.
  *
  *	session_new()      opens the target, starts the tracer thread (and a command, held behind
- *its execve), reads the modules session_run()      samples; the calling thread watches over the
- *tracer and reports progress session_profile()  the symbolized profile
+ *			   its execve), reads the modules
+ *	session_run()      samples; the calling thread watches over the tracer and reports progress
+ *	session_peek()     meanwhile, from other threads: what there is so far
+ *	session_profile()  the symbolized profile
  *
  * Block SIGCHLD in every thread before session_new(). Threads end with session_run().
  */
@@ -23,6 +25,7 @@ struct session;
 
 struct session_progress {
 	uint64_t elapsed_ns, samples;
+	uint64_t dropped; /* samples for which there was no room */
 	uint32_t threads;
 };
 
@@ -72,6 +75,30 @@ pid_t session_pid(const struct session *session);
  * @return 0, or a negative errno after which the profile still holds what was collected
  */
 int session_run(struct session *session);
+
+/** From any thread: the result is not wanted any more, so session_run() need not name what has no
+ * name yet when it ends. To be followed by what ends it. */
+void session_abandon(struct session *session);
+
+/** How far it is. May be called from any thread. */
+void session_progress(const struct session *session, struct session_progress *ret_progress);
+
+/**
+ * A copy of what was collected up to this call, while session_run() runs on another thread; also
+ * before it, and until session_free(). May be called from several threads at once.
+ *
+ * The copy is whole: stacks have the names found so far, threads that wait have been charged up to
+ * now, times are those of the copy. (Delays of SAMPLER_BLOCK count when a wait ends; what was not
+ * sampled of a thread is known at the end.) The consumer is held up for as long as its tables
+ * take to be copied; the rest is done by the caller. It takes up to a tick; from the end of the
+ * recording on it waits for session_run() to name and account for the rest, and is the final
+ * profile then.
+ *
+ * @param types		one of the types that were asked for, or all of them
+ * @param ret_profile	the caller's
+ * @return 0 or -ENOMEM
+ */
+int session_peek(struct session *session, unsigned types, struct profile **ret_profile);
 
 /** The result of one of the types that were asked for; owned by the session, and there until
  * another one is asked for. Returns 0 or -ENOMEM. */

@@ -208,6 +208,8 @@ static int tick(struct sampler *s, uint64_t now)
 	sampler_budget_check(s, now);
 	for (size_t i = 0; i < s->targets.n && sampler_wants(s, SAMPLER_WAITS); i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
+	if (sampler_wants(s, SAMPLER_WALL))
+		sampler_wall_put(s, now);
 	s->last_tick_at = now;
 	here = false;
 	awaited = 0;

@@ -53,6 +53,10 @@ struct sampler_shared {
 	_Atomic uint32_t held;     /* threads asked to stop or stopped */
 	_Atomic uint32_t threads;  /* living threads of the target */
 	_Atomic uint64_t samples;  /* taken so far */
+	_Atomic uint64_t dropped;  /* of them, for the queue was full */
+	/* CLOCK_MONOTONIC. Elapsed time of threads that wait is put into the queue when they move,
+	 * and at the next tick when somebody wants it; up to when all of it is in the queue. */
+	_Atomic uint64_t waits_wanted_at, waits_put_at;
 };
 
 struct sampler_options {
@@ -69,8 +73,9 @@ struct sampler_options {
 	uint64_t max_pause_ns; /* of one stop; 0 = any */
 	enum sampler_engine engine;
 	int stop_fd;    /* readable = stop; borrowed */
-	int suspend_fd; /* signalfd(2) of SIGTSTP: this process stops itself, with no thread of the
-			   target in its hands; borrowed */
+	int suspend_fd; /* signalfd(2) of SIGTSTP, or an eventfd(2): when it is readable this
+			   process stops itself, with no thread of the target in its hands;
+			   borrowed */
 	int wake_fd;    /* eventfd, written when the queue got something large; borrowed */
 };
 

@@ -487,6 +487,9 @@ void sampler_each_settle(struct sampler *s, struct sampler_target *target);
 /** Once per tick, after the threads were looked at: reads those that are newly blocked. */
 void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_t now);
 
+/** Charges the waits under way, if somebody wants them: see struct sampler_shared. */
+void sampler_wall_put(struct sampler *s, uint64_t now);
+
 /** What a thread does that has this state letter. */
 enum snapshot_state sampler_wall_state(const struct sampler *s, char letter);
 

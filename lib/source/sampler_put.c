@@ -46,6 +46,7 @@ struct snapshot *sampler_reserve(struct sampler *s, struct sampler_target *targe
 
 	if (!snapshot) {
 		s->stats.dropped++;
+		atomic_store_explicit(&s->shared->dropped, s->stats.dropped, memory_order_relaxed);
 		return NULL;
 	}
 	memset(snapshot, 0, sizeof(*snapshot));

@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -302,6 +303,32 @@ void sampler_wall_tick(struct sampler *s, struct sampler_target *target, uint64_
 	threads->unsettled.n = kept;
 	if (sampler_wants(s, SAMPLER_MUTEX))
 		sampler_lock_tick(s, target, now);
+}
+
+static void put_waits(struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	struct sampler_threads *threads = &target->threads;
+
+	for (size_t i = 0; i < threads->items.n; i++) {
+		struct sampler_thread *thread = &threads->items.items[i];
+
+		if (!thread->wait.known)
+			continue;
+		end_wait(s, target, thread, now, s->stats.ticks, GOES_ON);
+		thread->wait.known = true;
+		thread->wait.tick = s->stats.ticks;
+	}
+}
+
+void sampler_wall_put(struct sampler *s, uint64_t now)
+{
+	if (atomic_load(&s->shared->waits_wanted_at) <=
+	    atomic_load_explicit(&s->shared->waits_put_at, memory_order_relaxed))
+		return;
+	for (size_t i = 0; i < s->targets.n; i++)
+		put_waits(s, s->targets.items[i], now);
+	atomic_store(&s->shared->waits_put_at, clock_now_ns());
+	(void)eventfd_write(s->options.wake_fd, 1);
 }
 
 bool sampler_wall_charge(struct sampler_thread *thread, struct snapshot *snapshot,

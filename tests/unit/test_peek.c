@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies of a profile while it is recorded. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "session/session.h"
+
+#define ALL (SAMPLER_CPU | SAMPLER_WALL)
+#define SECONDS "3"
+/* Of the victim: five that wait, a feeder, one that computes, the main one; and the parked ones. */
+#define PARKED 2
+#define N_THREADS (8 + PARKED)
+
+enum {
+	CPU_NS = 1,
+	WALL_NS = 3,
+}; /* columns of a profile of both */
+
+static struct session *start(int stop_fd)
+{
+	const char *victims = getenv("CPROF_VICTIMS");
+	static char path[4096];
+	static char *argv[] = {path, (char *)SECONDS, (char *)"2", NULL};
+	struct session_options options = {
+		.sampler = {.argv = argv,
+			    .hz = 200,
+			    .types = ALL,
+			    .stop_fd = stop_fd,
+			    .suspend_fd = -1},
+		.inlines = true,
+	};
+	struct session *session = NULL;
+
+	snprintf(path, sizeof(path), "%s/shares", victims ? victims : ".");
+	assert_int_equal(session_new(&options, &session), 0);
+	return session;
+}
+
+static void *run(void *arg)
+{
+	return (void *)(intptr_t)session_run(arg);
+}
+
+static bool has_function(const struct profile *profile, const char *name)
+{
+	for (uint32_t id = 1; id <= profile_n_functions(profile); id++) {
+		if (strcmp(profile_get_string(profile, profile_function(profile, id)->name),
+			   name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static struct profile *copy(struct session *session, unsigned types)
+{
+	struct profile *profile = NULL;
+
+	assert_int_equal(session_peek(session, types, &profile), 0);
+	assert_non_null(profile);
+	assert_int_equal(profile_get_spec(profile)->n_sample_types, types == ALL ? 4 : 2);
+	return profile;
+}
+
+struct asker {
+	struct session *session;
+	unsigned types;
+	_Atomic bool *done;
+	unsigned copies;
+	int64_t last;
+	bool shrank, failed;
+};
+
+/* In a thread, where an assertion would not end the test. */
+static void *ask(void *arg)
+{
+	struct asker *asker = arg;
+
+	while (!atomic_load(asker->done)) {
+		struct profile *profile;
+		int64_t total;
+
+		if (session_peek(asker->session, asker->types, &profile) < 0) {
+			asker->failed = true;
+			break;
+		}
+		total = profile_total(profile, CPU_NS);
+		asker->shrank |= total < asker->last;
+		asker->last = total;
+		asker->copies++;
+		profile_free(profile);
+	}
+	return NULL;
+}
+
+static void check_difference(const struct profile *later, const struct profile *earlier)
+{
+	struct profile *difference = NULL;
+	uint32_t n = profile_get_spec(later)->n_sample_types;
+
+	assert_int_equal(profile_subtract(later, earlier, &difference), 0);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(profile_total(difference, i),
+				 profile_total(later, i) - profile_total(earlier, i));
+	for (uint32_t i = 0; i < profile_n_samples(difference); i++) {
+		for (uint32_t k = 0; k < n; k++)
+			assert_true(profile_sample(difference, i)->values[k] >= 0);
+	}
+	assert_true(profile_n_samples(difference) <= profile_n_samples(later));
+	assert_int_equal(profile_duration(difference),
+			 profile_duration(later) - profile_duration(earlier));
+	profile_free(difference);
+}
+
+/* All that its threads did up to now, those that wait all the time included. */
+static void check_whole(const struct profile *profile)
+{
+	int64_t wall = profile_total(profile, WALL_NS), lasted = profile_duration(profile);
+
+	assert_true(lasted > 0);
+	/* Threads begin a tenth of a second after the process. */
+	assert_true(wall > lasted * N_THREADS * 3 / 4);
+	assert_true(wall < lasted * (N_THREADS + 1));
+	assert_true(has_function(profile, "compute"));
+	assert_true(has_function(profile, "parked"));
+}
+
+static void copies_while_it_runs(void **state)
+{
+	_Atomic bool done = false;
+	struct session *session = start(-1);
+	struct asker askers[] = {{session, SAMPLER_CPU, &done},
+				 {session, SAMPLER_WALL, &done},
+				 {session, ALL, &done}};
+	pthread_t runner, threads[3];
+	struct profile *first, *second, *cpu_first, *cpu_second;
+	void *result;
+
+	assert_int_equal(pthread_create(&runner, NULL, run, session), 0);
+	sleep(1);
+	first = copy(session, ALL);
+	cpu_first = copy(session, SAMPLER_CPU);
+	check_whole(first);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask, &askers[i]), 0);
+	sleep(1);
+	second = copy(session, ALL);
+	cpu_second = copy(session, SAMPLER_CPU);
+	check_whole(second);
+	assert_true(profile_total(second, CPU_NS) > profile_total(first, CPU_NS));
+	check_difference(second, first);
+	check_difference(cpu_second, cpu_first);
+	assert_int_equal(pthread_join(runner, &result), 0);
+	assert_int_equal((intptr_t)result, 0);
+	usleep(20000);
+	atomic_store(&done, true);
+	for (size_t i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		assert_false(askers[i].failed);
+		assert_false(askers[i].shrank);
+		/* Each takes a tick of 5 ms at most, and the time for which the others ask. */
+		assert_true(askers[i].copies > 10);
+	}
+	profile_free(first);
+	profile_free(second);
+	profile_free(cpu_first);
+	profile_free(cpu_second);
+	session_free(session);
+}
+
+/* What is told after the end is the result; and the last copy is not cut off by the end. */
+static void copies_around_the_end(void **state)
+{
+	struct session *session;
+	const struct profile *result;
+	struct profile *before, *after;
+	pthread_t runner;
+	int stop_fd = eventfd(0, EFD_CLOEXEC);
+
+	session = start(stop_fd);
+	before = copy(session, ALL);
+	assert_int_equal(profile_n_samples(before), 0);
+	profile_free(before);
+	assert_int_equal(pthread_create(&runner, NULL, run, session), 0);
+	usleep(300000);
+	(void)eventfd_write(stop_fd, 1);
+	/* Some of these meet the consumer, some the end. */
+	for (int i = 0; i < 50; i++)
+		profile_free(copy(session, i % 2 ? ALL : SAMPLER_WALL));
+	pthread_join(runner, NULL);
+	after = copy(session, SAMPLER_CPU);
+	assert_int_equal(session_profile(session, SAMPLER_CPU, &result), 0);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(profile_total(after, i), profile_total(result, i));
+	assert_int_equal(profile_n_samples(after), profile_n_samples(result));
+	assert_int_equal(profile_n_functions(after), profile_n_functions(result));
+	assert_int_equal(profile_n_comments(after), profile_n_comments(result));
+	assert_int_equal(profile_duration(after), profile_duration(result));
+	profile_free(after);
+	session_free(session);
+	close(stop_fd);
+}
+
+static void copies_of_what_never_ran(void **state)
+{
+	struct session *session = start(-1);
+
+	profile_free(copy(session, SAMPLER_WALL));
+	session_free(session);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(copies_while_it_runs),
+		cmocka_unit_test(copies_around_the_end),
+		cmocka_unit_test(copies_of_what_never_ran),
+	};
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
