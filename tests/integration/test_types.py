@@ -221,8 +221,18 @@ class Threads(Types):
             with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
                 yield int(file.read().split()[0])
 
+    def have_waited(self, pid):
+        """Has each thread got as far as to its first wait?"""
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/status") as file:
+                if "\nvoluntary_ctxt_switches:\t0\n" in file.read():
+                    return False
+        return True
+
     def test_each_thread_once(self):
         with Target([victim("shares"), "60", "20"], wait_for="ready") as target:
+            while not self.have_waited(target.pid):
+                time.sleep(0.01)
             profile, said = self.snapshot(target.pid)
             self.once_each(profile, target.pid)
         found = profile.cumulative(0)
