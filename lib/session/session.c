@@ -20,6 +20,8 @@
 /* How long the consumer sleeps when the queue is empty and nobody wakes it. */
 #define CONSUMER_NAP_MS 100
 #define CONSUMER_NICE -10
+/* How often it is looked whether a change of types can still come. */
+#define TYPES_LOOK_MS 100
 #define PROGRESS_EVERY (200 * NSEC_PER_MSEC)
 /* No progress of the tracer while it holds a thread: first kicked, then given up. */
 #define STUCK_KICK (NSEC_PER_SEC / 2)
@@ -139,6 +141,7 @@ int session_new(const struct session_options *options, struct session **ret_sess
 		return err_trace(-ENOMEM);
 	s->options = *options;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->types_turn, NULL);
 	session_peek_init(s);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -146,7 +149,13 @@ int session_new(const struct session_options *options, struct session **ret_sess
 	pthread_condattr_destroy(&monotonic);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = s->wake_fd < 0 ? err_errno() : 0;
+	s->types_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->types_done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r >= 0 && (s->types_fd < 0 || s->types_done_fd < 0))
+		r = err_errno();
 	s->options.sampler.wake_fd = s->wake_fd;
+	s->options.sampler.types_fd = options->sampler.on_demand ? s->types_fd : -1;
+	s->options.sampler.types_done_fd = s->types_done_fd;
 	if (r >= 0)
 		r = queue_new(QUEUE_SMALL, QUEUE_LARGE, &s->queue);
 	if (r >= 0)
@@ -183,6 +192,11 @@ struct session *session_free(struct session *s)
 	queue_free(s->queue);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
+	if (s->types_fd >= 0)
+		close(s->types_fd);
+	if (s->types_done_fd >= 0)
+		close(s->types_done_fd);
+	pthread_mutex_destroy(&s->types_turn);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -197,6 +211,26 @@ pid_t session_pid(const struct session *s)
 void session_abandon(struct session *s)
 {
 	atomic_store(&s->abandoned, true);
+}
+
+int session_set_types(struct session *s, unsigned types)
+{
+	struct pollfd fd = {.fd = s->types_done_fd, .events = POLLIN};
+	eventfd_t ignored;
+	bool done = false;
+
+	pthread_mutex_lock(&s->types_turn);
+	(void)eventfd_read(s->types_done_fd, &ignored);
+	sampler_set_types(&s->shared, s->types_fd, types);
+	while (atomic_load(&s->shared.types) != types && !done) {
+		/* Asked before: the last change comes before the end. */
+		done = atomic_load(&s->done) || atomic_load(&s->gave_up);
+		if (!done)
+			(void)poll(&fd, 1, TYPES_LOOK_MS);
+	}
+	done = atomic_load(&s->shared.types) != types;
+	pthread_mutex_unlock(&s->types_turn);
+	return done ? -ESRCH : 0;
 }
 
 void session_progress(const struct session *s, struct session_progress *ret_progress)

@@ -84,6 +84,17 @@ void session_abandon(struct session *session);
 void session_progress(const struct session *session, struct session_progress *ret_progress);
 
 /**
+ * Changes what is sampled while session_run() runs on another thread; may be called from several.
+ * What was sampled so far is in the profile when it returns, and what is sampled from now on is not
+ * yet. It takes as long as the stops under way, 0.2 s at most.
+ *
+ * @param types	of the types of the options, which have on_demand set; 0: nothing is sampled, and
+ *the target is not looked at
+ * @return 0; -ESRCH when the recording has ended
+ */
+int session_set_types(struct session *session, unsigned types);
+
+/**
  * A copy of what was collected up to this call, while session_run() runs on another thread; also
  * before it, and until session_free(). May be called from several threads at once.
  *

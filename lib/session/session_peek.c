@@ -64,7 +64,7 @@ static uint64_t needed(const struct session *s)
 {
 	uint64_t put_at = atomic_load(&s->shared.waits_put_at);
 
-	if (!(s->options.sampler.types & SAMPLER_WALL) ||
+	if (!(atomic_load(&s->shared.types) & SAMPLER_WALL) ||
 	    (put_at < s->peek.asked_at && clock_now_ns() > s->peek.asked_at + WAITS_WITHIN))
 		return s->peek.asked_at;
 	return put_at < s->peek.asked_at ? UINT64_MAX : put_at;

@@ -44,6 +44,8 @@ struct session {
 	struct session_peek peek;
 	_Atomic uint64_t begun_at, begun_wall; /* CLOCK_MONOTONIC and since the epoch; 0: not yet */
 	int wake_fd;
+	int types_fd, types_done_fd; /* see sampler_set_types() */
+	pthread_mutex_t types_turn;  /* one changes them at a time */
 	pthread_t tracer_thread, consumer_thread;
 	bool tracer_started, cancelled;
 	_Atomic bool done;    /* the tracer puts nothing into the queue any more */

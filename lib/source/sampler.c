@@ -25,6 +25,8 @@
 #define MAX_THREAD_FDS 2048
 #define FDS_PER_TARGET 6
 #define MAX_TARGETS 16384
+/* While nothing is sampled, this often nothing is done. */
+#define PAUSE_LOOK (3600 * NSEC_PER_SEC)
 
 uint64_t sampler_random(struct sampler *s)
 {
@@ -95,6 +97,9 @@ int sampler_new(const struct sampler_options *options, struct queue *queue,
 	if (!s)
 		return err_trace(-ENOMEM);
 	s->options = *options;
+	s->types = options->on_demand ? 0 : options->types;
+	atomic_store(&shared->types_wanted, s->types);
+	atomic_store(&shared->types, s->types);
 	s->arch = arch_native();
 	s->queue = queue;
 	s->shared = shared;
@@ -263,7 +268,7 @@ static void settle_children(struct sampler *s)
 static void settle(struct sampler *s)
 {
 	s->settling_since = clock_now_ns();
-	if (s->options.children && sampler_wants(s, SAMPLER_CPU))
+	if (s->options.children && sampler_wants(s, SAMPLER_CPU) && !s->options.on_demand)
 		settle_children(s);
 	for (size_t i = 0; i < s->targets.n; i++)
 		sampler_target_settle(s, s->targets.items[i]);
@@ -296,6 +301,17 @@ static int loop(struct sampler *s, uint64_t start)
 	int r;
 
 	while (base < end) {
+		uint64_t paused_at = clock_now_ns();
+
+		r = sampler_types_follow(s);
+		if (r < 0)
+			return r;
+		if (!s->types) {
+			if (sampler_wait_until(s, paused_at + PAUSE_LOOK))
+				return 0;
+			base = clock_now_ns();
+			continue;
+		}
 		period = s->budget.period_ns;
 		/* Anywhere inside the period, so that it cannot lock step with the target. */
 		next = MIN(base + sampler_random(s) % period, end);

@@ -49,6 +49,7 @@ enum sampler_type {
 struct sampler_shared {
 	_Atomic uint64_t tops[SAMPLER_TOPS];
 	_Atomic uint32_t no_locks[SAMPLER_TOPS]; /* by slot: this round was no wait for a lock */
+	_Atomic unsigned types_wanted, types;    /* see sampler_set_types(); sampled now */
 	_Atomic uint64_t progress; /* grows while the tracer thread is alive and well */
 	_Atomic uint32_t held;     /* threads asked to stop or stopped */
 	_Atomic uint32_t threads;  /* living threads of the target */
@@ -67,6 +68,7 @@ struct sampler_options {
 	unsigned hz;           /* ticks per second */
 	uint64_t duration_ns;  /* 0 = until stopped, the target ends or all is seen */
 	unsigned types;        /* of enum sampler_type */
+	bool on_demand;        /* none of them before sampler_set_types() */
 	bool children;         /* sample the processes that it starts, too */
 	bool keep_parked;      /* SAMPLER_BLOCK: also threads that never moved */
 	double max_overhead;   /* share of the target's CPU time that stops may take; 0 = any */
@@ -77,6 +79,9 @@ struct sampler_options {
 			   process stops itself, with no thread of the target in its hands;
 			   borrowed */
 	int wake_fd;    /* eventfd, written when the queue got something large; borrowed */
+	/* eventfds, borrowed; -1: types do not change. Written to when others are wanted, and when
+	 * they are sampled. */
+	int types_fd, types_done_fd;
 };
 
 #define SAMPLER_BUSIEST 16
@@ -145,6 +150,14 @@ pid_t sampler_pid(const struct sampler *sampler);
 /** Samples until told to stop, the duration is over or the target ended. Every thread of the
  * target is released when it returns. Returns 0 or a negative errno; what was sampled counts. */
 int sampler_run(struct sampler *sampler);
+
+/**
+ * From any thread: what is to be sampled from now on, of the types of the options; 0: nothing, and
+ * the target is not looked at. All that was sampled so far is charged first.
+ *
+ * @param types_fd	of the options
+ */
+void sampler_set_types(struct sampler_shared *shared, int types_fd, unsigned types);
 
 /** Instead of sampler_run(), on its thread: lets a command that was started run unsampled. */
 void sampler_cancel(struct sampler *sampler);

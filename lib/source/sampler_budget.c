@@ -39,12 +39,17 @@ static uint64_t target_cpu(const struct sampler *s)
 
 void sampler_budget_init(struct sampler *s, uint64_t now)
 {
-	s->budget = (struct sampler_budget){
-		.period_ns = NSEC_PER_SEC / s->options.hz,
-		.checked_at = now,
-		.cpu_ns = target_cpu(s),
-	};
+	s->budget = (struct sampler_budget){.period_ns = NSEC_PER_SEC / s->options.hz};
 	s->stats.lowest_hz = s->options.hz;
+	sampler_budget_begin(s, now);
+}
+
+void sampler_budget_begin(struct sampler *s, uint64_t now)
+{
+	s->budget.checked_at = now;
+	s->budget.cpu_ns = target_cpu(s);
+	s->budget.held_ns = 0;
+	s->budget.long_pauses = 0;
 }
 
 /* Time that this thread spent runnable without a CPU. */

@@ -155,6 +155,7 @@ struct sampler_budget {
 
 struct sampler {
 	struct sampler_options options;
+	unsigned types; /* sampled now */
 	const struct arch *arch;
 	struct queue *queue;
 	struct sampler_shared *shared;
@@ -199,7 +200,7 @@ struct sampler {
 /** Is any of these types wanted? */
 static inline bool sampler_wants(const struct sampler *s, unsigned types)
 {
-	return s->options.types & types;
+	return s->types & types;
 }
 
 /* --- sampler_target.c --- */
@@ -232,6 +233,16 @@ struct sampler_target *sampler_target_free(struct sampler *s, struct sampler_tar
 /** The process of that index has ended: takes it out, unless it is the first. While nobody has
  * reaped it, its clock still counts. */
 void sampler_target_ended(struct sampler *s, size_t index);
+
+/** Charges what is owed, and what the process used without being sampled, up to now; it then counts
+ * from here on. */
+void sampler_target_charge(struct sampler *s, struct sampler_target *target, uint64_t now);
+
+/* --- sampler_types.c --- */
+
+/** Once per tick: turns to the types that are wanted now. Returns 0, -ESRCH when the first process
+ * has ended, -ENOMEM. */
+int sampler_types_follow(struct sampler *s);
 
 /* --- sampler_wait.c --- */
 
@@ -279,6 +290,10 @@ int sampler_threads_list(struct sampler_threads *threads);
 
 /** A thread has run: puts it on both lists. */
 void sampler_threads_note_moved(struct sampler_threads *threads, struct sampler_thread *thread);
+
+/** All threads as if they were met for the first time, with a past that is not of interest. Returns
+ * as sampler_threads_refresh(). */
+int sampler_threads_begin(struct sampler *s, struct sampler_target *target, uint64_t now);
 
 /** Looks at every thread, for the end. */
 void sampler_threads_look_all(struct sampler *s, struct sampler_target *target, uint64_t now);
@@ -415,6 +430,9 @@ bool sampler_step_aside(struct sampler *s, uint64_t now);
 /* --- sampler_budget.c --- */
 
 void sampler_budget_init(struct sampler *s, uint64_t now);
+
+/** Nothing was sampled for a while: the window begins here. */
+void sampler_budget_begin(struct sampler *s, uint64_t now);
 
 /** To be called before a sleep in which stops may come … */
 void sampler_budget_sleep(struct sampler *s);

@@ -63,6 +63,17 @@ struct snapshot *sampler_reserve(struct sampler *s, struct sampler_target *targe
 	return snapshot;
 }
 
+/* The profile has the values of other types, too, which are not sampled now. */
+static void mask(const struct sampler *s, struct snapshot *snapshot)
+{
+	if (!sampler_wants(s, SAMPLER_CPU))
+		snapshot->cpu_count = 0, snapshot->cpu_ns = 0;
+	if (!sampler_wants(s, SAMPLER_WALL | SAMPLER_THREADS))
+		snapshot->count = 0, snapshot->wall_ns = 0;
+	if (!sampler_wants(s, SAMPLER_BLOCK) && snapshot->kind != SNAPSHOT_HELD)
+		snapshot->waits = 0, snapshot->delay_ns = 0;
+}
+
 void sampler_put(struct sampler *s, struct snapshot *snapshot)
 {
 	/* A child may be gone before the consumer has looked at what it has mapped. */
@@ -74,6 +85,7 @@ void sampler_put(struct sampler *s, struct snapshot *snapshot)
 
 	if (snapshot_has_stack(snapshot))
 		s->stats.samples += MAX(snapshot->count, snapshot->cpu_count);
+	mask(s, snapshot);
 	atomic_store_explicit(&s->shared->samples, s->stats.samples, memory_order_relaxed);
 	queue_commit(s->queue, snapshot_size(snapshot));
 	if (!wake)

@@ -212,7 +212,7 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 	if (!first && threads->scanned_at + SCAN_GAP > now)
 		return 0;
 	/* A new thread is nobody's business before it uses CPU time. */
-	if (!first && s->options.types == SAMPLER_CPU && threads->links_at + LINKS_EVERY > now &&
+	if (!first && s->types == SAMPLER_CPU && threads->links_at + LINKS_EVERY > now &&
 	    sampler_threads_are_calm(target, now) && !gap)
 		return 0;
 	/* It is 2 + threads (fs/proc/base.c proc_task_getattr). */
@@ -228,6 +228,32 @@ int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, ui
 	r = scan(s, target, now, first);
 	threads->scan_cost_ns = clock_now_ns() - start;
 	return r;
+}
+
+static void forget_past(struct sampler_thread *thread, uint64_t now)
+{
+	thread->charged_ns = thread->run_ns;
+	thread->moved_at = 0;
+	thread->is_busy = thread->is_locker = false;
+	thread->is_unsettled = true;
+	thread->wait = (struct sampler_wait){};
+	sampler_wall_begin(thread, now);
+}
+
+int sampler_threads_begin(struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	struct sampler_threads *threads = &target->threads;
+	int r = sampler_threads_refresh(s, target, now, true);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < threads->items.n; i++) {
+		sampler_thread_look(s, target, &threads->items.items[i], now);
+		forget_past(&threads->items.items[i], now);
+	}
+	threads->known_ns = 0;
+	threads->settled_ns = target->cpu_ns - target->cpu_start_ns;
+	return sampler_threads_list(threads);
 }
 
 void sampler_threads_exec(struct sampler *s, struct sampler_target *target, uint64_t now)

@@ -152,7 +152,7 @@ static bool has_left(const struct sampler *s, struct sampler_target *target, uin
 {
 	if (target->left)
 		return true;
-	if (s->options.types == SAMPLER_CPU && target->mark.addr && !target->borrows &&
+	if (s->types == SAMPLER_CPU && target->mark.addr && !target->borrows &&
 	    target->probed_at + PROBE_EVERY > now && sampler_threads_are_calm(target, now) &&
 	    !sampler_threads_have_gap(s, target))
 		return false;
@@ -219,9 +219,9 @@ static void settle_thread(struct sampler *s, struct sampler_target *target,
 	target->not_seen_ns += rest;
 }
 
-void sampler_target_settle(struct sampler *s, struct sampler_target *target)
+void sampler_target_charge(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
-	uint64_t now = clock_now_ns(), used, exited;
+	uint64_t used, exited;
 
 	if (process_cpu_time(target->process, &used) == 0)
 		target->cpu_ns = used;
@@ -235,8 +235,6 @@ void sampler_target_settle(struct sampler *s, struct sampler_target *target)
 		if (sampler_wants(s, SAMPLER_CPU) && !target->ended)
 			settle_thread(s, target, thread);
 	}
-	if (sampler_wants(s, SAMPLER_THREADS) && !target->ended)
-		sampler_each_settle(s, target);
 	used = target->cpu_ns - target->cpu_start_ns;
 	exited = used - MIN(used, target->sampled_ns + target->not_seen_ns);
 	if (s->options.n_tids) {
@@ -250,6 +248,16 @@ void sampler_target_settle(struct sampler *s, struct sampler_target *target)
 	s->stats.not_seen_ns += target->not_seen_ns;
 	if (target->ended && target != s->targets.items[0])
 		s->children_settled_ns += used;
+	target->sampled_ns = target->not_seen_ns = 0;
+	target->cpu_start_ns = target->cpu_ns;
+}
+
+void sampler_target_settle(struct sampler *s, struct sampler_target *target)
+{
+	if (s->types)
+		sampler_target_charge(s, target, clock_now_ns());
+	if (sampler_wants(s, SAMPLER_THREADS) && !target->ended)
+		sampler_each_settle(s, target);
 	sampler_put_image(s, target, SNAPSHOT_IMAGE_ENDS);
 }
 

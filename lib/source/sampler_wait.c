@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -46,6 +47,8 @@ int sampler_wait_init(struct sampler *s)
 		r = add_event(s, s->options.stop_fd, &s->options.stop_fd);
 	if (r >= 0 && s->options.suspend_fd >= 0)
 		r = add_event(s, s->options.suspend_fd, &s->options.suspend_fd);
+	if (r >= 0 && s->options.types_fd >= 0)
+		r = add_event(s, s->options.types_fd, &s->options.types_fd);
 	return r;
 }
 
@@ -125,6 +128,7 @@ bool sampler_wait_until(struct sampler *s, uint64_t when)
 	struct epoll_event events[16];
 	uint64_t now = clock_now_ns();
 	struct timespec timeout = ns_timespec(when > now ? when - now : 0);
+	eventfd_t ignored;
 	bool held = tracee_held(s->set) > 0, stops = false, stop = false, suspended = false;
 	int n;
 
@@ -145,6 +149,9 @@ bool sampler_wait_until(struct sampler *s, uint64_t when)
 			stop = true;
 		} else if (who == &s->options.suspend_fd) {
 			suspended = true;
+		} else if (who == &s->options.types_fd) {
+			/* Looked at before the next tick. */
+			(void)eventfd_read(s->options.types_fd, &ignored);
 		} else {
 			/* Ends are noticed before anything is reaped. */
 			stops = true;
