@@ -42,8 +42,8 @@ static const char *check_head(const profile_message *message)
 	if (message->n_sample_type == 0)
 		return "there is no sample type";
 	if (message->n_sample_type > PROFILE_MAX_TYPES)
-		return "there are more than 8 sample types, which cprof cannot hold";
-	_Static_assert(PROFILE_MAX_TYPES == 8, "the sentence above says so");
+		return "there are more than 12 sample types, which cprof cannot hold";
+	_Static_assert(PROFILE_MAX_TYPES == 12, "the sentence above says so");
 	for (size_t i = 0; i < message->n_sample_type; i++) {
 		if (!text_exists(message, message->sample_type[i]->type) ||
 		    !text_exists(message, message->sample_type[i]->unit))

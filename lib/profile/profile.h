@@ -12,7 +12,7 @@
 
 struct profile;
 
-#define PROFILE_MAX_TYPES 8
+#define PROFILE_MAX_TYPES 12
 
 struct profile_value_type {
 	const char *type, *unit; /* "cpu", "nanoseconds" */

@@ -48,6 +48,14 @@ static const struct session_type table[] = {
 		.label_keys = {"thread", "tid", "process", "pid", "lock", "owner", "waiters"},
 	},
 	{
+		.type = SAMPLER_CREATE,
+		.name = "threadcreate",
+		.values = {{"threadcreate", "count"}},
+		.n_values = 1,
+		.period_type = {"threadcreate", "count"},
+		.label_keys = {"thread", "tid", "process", "pid"},
+	},
+	{
 		.type = SAMPLER_THREADS,
 		.name = "threads",
 		.values = {{"threads", "count"}},
@@ -123,6 +131,7 @@ bool session_types_values(unsigned types, const struct snapshot *snapshot,
 		{snapshot->count, (int64_t)snapshot->wall_ns},
 		{held ? 0 : waits, held ? 0 : delay},
 		{held ? waits : 0, held ? delay : 0},
+		{snapshot->created},
 		{snapshot->count},
 	};
 	uint32_t n = 0;

@@ -76,6 +76,7 @@ struct snapshot {
 	uint64_t delay_ns;   /* time blocked … */
 	uint32_t waits;      /* … in so many waits */
 	uint32_t parked;     /* the one wait of a thread that did not move all the time */
+	uint32_t created;    /* threads that it has made at this moment */
 	uint32_t round;      /* of reads: tells the one that struct sampler_shared speaks of */
 	uint64_t args[6];    /* of the call, where the thread was read without a stop */
 	struct arch_regs regs;

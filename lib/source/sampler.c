@@ -366,6 +366,7 @@ int sampler_run(struct sampler *s)
 	}
 	/* What has not stopped after that is released with this thread. */
 	sampler_await_stops(s);
+	sampler_create_end(s);
 	settle(s);
 	s->stats.elapsed_ns = clock_now_ns() - start;
 	for (size_t i = 0; i < s->targets.n; i++)

@@ -39,6 +39,7 @@ enum sampler_type {
 	SAMPLER_BLOCK = 1 << 2,   /* how often and how long threads were blocked */
 	SAMPLER_THREADS = 1 << 3, /* every thread's stack once; goes with no other type */
 	SAMPLER_MUTEX = 1 << 4,   /* how long threads waited for locks, by who held them */
+	SAMPLER_CREATE = 1 << 5,  /* which threads were made, by who made them; all stay traced */
 };
 
 /** Stack tops learned by the consumer, by snapshot.slot: see unwinder_run(). */
@@ -109,6 +110,8 @@ struct sampler_stats {
 		short_counts;     /* see tracee_repair(), arch_transfer_short() */
 	uint64_t waits, delay_ns; /* SAMPLER_BLOCK: of what was blocked, parked threads apart … */
 	uint32_t parked;          /* … which waited in one place from beginning to end */
+	uint64_t created;         /* SAMPLER_CREATE: threads made */
+	uint64_t signalled;       /* … and signals that went through our hands */
 	uint32_t not_read;        /* SAMPLER_THREADS: threads whose stack could not be had */
 	uint64_t reads, torn;     /* blocked threads read without a stop; that moved meanwhile */
 	uint64_t execs, children; /* children: processes found beside the first … */

@@ -267,6 +267,11 @@ void sampler_children_find(struct sampler *s, uint64_t now, bool first);
 
 /* --- sampler_scan.c --- */
 
+/** The thread of this id, which has shown itself; met now if it was not known. NULL without memory.
+ */
+struct sampler_thread *sampler_threads_meet(struct sampler *s, struct sampler_target *target,
+					    pid_t tid, uint64_t now);
+
 /** Reads the thread list anew if it may have changed. first: threads found have a past before the
  * recording. Returns 0, -ESRCH, -ENOMEM. */
 int sampler_threads_refresh(struct sampler *s, struct sampler_target *target, uint64_t now,
@@ -418,6 +423,16 @@ struct snapshot *sampler_copy(struct sampler *s, struct sampler_target *target,
 
 /* --- sampler_stop.c --- */
 
+/** Between stop and release: the snapshot to publish, NULL when there is none. user: its registers.
+ */
+struct snapshot *sampler_take(struct sampler *s, struct sampler_target *target,
+			      struct sampler_thread *thread, const void *user,
+			      const struct sampler_ahead *ahead);
+
+/** Before a stopped thread goes on: what the stop did to its system call. */
+void sampler_repair(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
+		    const void *user);
+
 /** Handles one event of the tracee set: takes the sample, releases the thread. */
 void sampler_on_event(struct sampler *s, const struct tracee_event *event);
 
@@ -472,6 +487,20 @@ void sampler_block_charge(struct sampler *s, struct sampler_thread *thread,
  */
 void sampler_block_settle(struct sampler *s, struct sampler_target *target,
 			  struct sampler_thread *thread, uint64_t ns);
+
+/* --- sampler_create.c --- */
+
+/** Sees to it that a thread tells of those that it makes. */
+void sampler_create_follow(struct sampler *s, struct sampler_target *target, pid_t tid);
+
+/** The same for all threads that are known. */
+void sampler_create_begin(struct sampler *s);
+
+/** A thread that is followed has made one, or is to get a signal. */
+void sampler_create_on_event(struct sampler *s, const struct tracee_event *event);
+
+/** Lets all go that are followed. */
+void sampler_create_end(struct sampler *s);
 
 /* --- sampler_lock.c --- */
 

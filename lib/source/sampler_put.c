@@ -72,6 +72,8 @@ static void mask(const struct sampler *s, struct snapshot *snapshot)
 		snapshot->count = 0, snapshot->wall_ns = 0;
 	if (!sampler_wants(s, SAMPLER_BLOCK) && snapshot->kind != SNAPSHOT_HELD)
 		snapshot->waits = 0, snapshot->delay_ns = 0;
+	if (!sampler_wants(s, SAMPLER_CREATE))
+		snapshot->created = 0;
 }
 
 void sampler_put(struct sampler *s, struct snapshot *snapshot)
@@ -84,7 +86,8 @@ void sampler_put(struct sampler *s, struct snapshot *snapshot)
 	wake = wake || s->unseen_bytes > WAKE_SUM;
 
 	if (snapshot_has_stack(snapshot))
-		s->stats.samples += MAX(snapshot->count, snapshot->cpu_count);
+		s->stats.samples += snapshot->created ? snapshot->created
+						      : MAX(snapshot->count, snapshot->cpu_count);
 	mask(s, snapshot);
 	atomic_store_explicit(&s->shared->samples, s->stats.samples, memory_order_relaxed);
 	queue_commit(s->queue, snapshot_size(snapshot));

@@ -71,6 +71,8 @@ static int add_thread(struct sampler *s, struct sampler_target *target, pid_t ti
 					  .present = true,
 					  .is_unsettled = true};
 	atomic_store(&s->shared->tops[thread->slot % SAMPLER_TOPS], SAMPLER_TOP_UNKNOWN);
+	if (sampler_wants(s, SAMPLER_CREATE))
+		sampler_create_follow(s, target, tid);
 	sampler_thread_look(s, target, thread, now);
 	sampler_wall_begin(thread, now);
 	if (first) {
@@ -193,6 +195,19 @@ static int scan(struct sampler *s, struct sampler_target *target, uint64_t now, 
 	threads->scanned_at = now;
 	count_threads(s);
 	return 0;
+}
+
+struct sampler_thread *sampler_threads_meet(struct sampler *s, struct sampler_target *target,
+					    pid_t tid, uint64_t now)
+{
+	struct sampler_thread *thread = sampler_threads_find(target, tid);
+
+	if (thread || add_thread(s, target, tid, now, false) < 0)
+		return thread;
+	sort(&target->threads);
+	if (sampler_threads_list(&target->threads) < 0)
+		return NULL;
+	return sampler_threads_find(target, tid);
 }
 
 bool sampler_threads_are_calm(const struct sampler_target *target, uint64_t now)

@@ -45,10 +45,9 @@ static struct snapshot *reserve_frames(struct sampler *s, struct sampler_target 
 			       TRACE_MAX_FRAMES * sizeof(struct snapshot_pc));
 }
 
-/* Between stop and release. Returns the snapshot to publish, NULL when there is none. */
-static struct snapshot *take(struct sampler *s, struct sampler_target *target,
-			     struct sampler_thread *thread, const void *user,
-			     const struct sampler_ahead *ahead)
+struct snapshot *sampler_take(struct sampler *s, struct sampler_target *target,
+			      struct sampler_thread *thread, const void *user,
+			      const struct sampler_ahead *ahead)
 {
 	uint64_t sp = arch_user_word(user, s->arch->user_offset[s->arch->sp]);
 	int64_t nr = (int64_t)arch_user_word(user, s->arch->user_syscall);
@@ -101,8 +100,8 @@ static void publish(struct sampler *s, struct sampler_target *target, struct sam
 		sampler_wall_charge_rest(s, target, thread);
 }
 
-static void repair(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
-		   const void *user)
+void sampler_repair(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
+		    const void *user)
 {
 	struct source_mend mend =
 		source_mend(s->set, thread->tid, s->arch, user, target->process, &target->maps);
@@ -129,7 +128,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 		ahead = sampler_copy_ahead(s, target, thread);
 	if (thread && tracee_registers(s->set, event->tid, s->arch, user) == 0) {
 		/* First: if we are killed before it, the target sees EINTR. */
-		repair(s, target, thread, user);
+		sampler_repair(s, target, thread, user);
 		if (was_waiting(s->arch, user)) {
 			slices = thread->slices;
 			looked = sampler_thread_look(s, target, thread, event->asked_ns);
@@ -138,7 +137,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 			waiting = thread->slices != slices;
 		}
 		if (!waiting || sampler_wants(s, SAMPLER_WAITS | SAMPLER_THREADS))
-			snapshot = take(s, target, thread, user, &ahead);
+			snapshot = sampler_take(s, target, thread, user, &ahead);
 		if (snapshot && snapshot->kind == SNAPSHOT_PCS &&
 		    tracee_unwinder_run(target->unwinder, event->tid, s->trace) == 0)
 			copy_frames(s, snapshot);
@@ -172,6 +171,10 @@ void sampler_on_event(struct sampler *s, const struct tracee_event *event)
 		target = sampler_target_find(s, event->pid);
 		if (target)
 			target->probed_at = 0;
+		break;
+	case TRACEE_CLONED:
+	case TRACEE_SIGNALLED:
+		sampler_create_on_event(s, event);
 		break;
 	case TRACEE_CHILD_ENDED:
 		s->stats.status = event->status;

@@ -23,6 +23,7 @@ void sampler_set_types(struct sampler_shared *shared, int types_fd, unsigned typ
 static void end_window(struct sampler *s)
 {
 	sampler_await_stops(s);
+	sampler_create_end(s);
 	s->settling_since = clock_now_ns();
 	for (size_t i = 0; i < s->targets.n; i++)
 		sampler_target_charge(s, s->targets.items[i], s->settling_since);
@@ -73,6 +74,8 @@ int sampler_types_follow(struct sampler *s)
 	if (r < 0)
 		return r;
 	s->types = wanted;
+	if (sampler_wants(s, SAMPLER_CREATE))
+		sampler_create_begin(s);
 	atomic_store(&s->shared->types, wanted);
 	(void)eventfd_write(s->options.wake_fd, 1);
 	(void)eventfd_write(s->options.types_done_fd, 1);

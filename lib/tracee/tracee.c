@@ -18,9 +18,6 @@
 #include "tracee/tracee_priv.h"
 #include "tracee/tracee_status.h"
 
-/* How long a PTRACE_SEIZE may block before the guard looks for something to reap. */
-#define SEIZE_LIMIT (5 * NSEC_PER_MSEC)
-
 /* The kernel's own codes, include/linux/errno.h: never seen by user space otherwise. */
 #define ERESTARTNOHAND 514
 #define ERESTART_RESTARTBLOCK 516
@@ -61,24 +58,35 @@ static void drop(struct tracee_set *set, struct tracee *tracee)
 	*tracee = set->tracees.items[--set->tracees.n];
 }
 
+int tracee_seize(struct tracee_set *set, pid_t tid, int options)
+{
+	/* Without a tracee of ours there is nothing that could hold an execve up. */
+	bool guard = set->tracees.n > 0 || set->n_followed > 0;
+	long r;
+
+	if (guard)
+		tracee_guard_arm(set, TRACEE_SEIZE_LIMIT);
+	r = ptrace(PTRACE_SEIZE, tid, NULL, (void *)(intptr_t)options);
+	if (guard)
+		tracee_guard_arm(set, 0);
+	if (r < 0)
+		return errno == ESRCH ? TRACEE_GONE : TRACEE_DENIED;
+	return TRACEE_OK;
+}
+
 int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid)
 {
 	struct tracee *tracee;
-	bool guard = set->tracees.n > 0;
-	long r;
+	int r;
 
 	if (find(set, tid))
 		return TRACEE_BUSY;
 	if (vec_reserve(&set->tracees, set->tracees.n + 1) < 0)
 		return err_trace(-ENOMEM);
-	/* Without a tracee of ours there is nothing that could hold an execve up. */
-	if (guard)
-		tracee_guard_arm(set, SEIZE_LIMIT);
-	r = ptrace(PTRACE_SEIZE, tid, NULL, NULL);
-	if (guard)
-		tracee_guard_arm(set, 0);
-	if (r < 0)
-		return errno == ESRCH ? TRACEE_GONE : TRACEE_DENIED;
+	r = set->n_followed && tracee_find_followed(set, tid) ? TRACEE_OK
+							      : tracee_seize(set, tid, 0);
+	if (r != TRACEE_OK)
+		return r;
 	tracee = vec_push(&set->tracees);
 	*tracee = (struct tracee){.pid = pid, .tid = tid, .asked_ns = clock_now_ns()};
 	/* ESRCH: it died in between. Its end is reported, since it is a tracee. */
@@ -86,8 +94,7 @@ int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid)
 	return TRACEE_OK;
 }
 
-/* False when it was killed while stopped: it stays a tracee, and its end will be reported. */
-static bool detach(pid_t tid, int signal)
+bool tracee_detach(pid_t tid, int signal)
 {
 	return ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal) == 0;
 }
@@ -137,14 +144,23 @@ static bool take_status(struct tracee_set *set, pid_t *ret_tid, int *ret_status)
 static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_event *ret_event)
 {
 	struct tracee *tracee = find(set, tid);
+	bool ended = !WIFSTOPPED(status);
+	pid_t followed = ended ? 0 : tracee_find_followed(set, tid);
 	int signal;
 
-	*ret_event = (struct tracee_event){.kind = TRACEE_LOST, .tid = tid, .status = status};
+	*ret_event = (struct tracee_event){
+		.kind = TRACEE_LOST, .pid = followed, .tid = tid, .status = status};
 	if (tracee) {
 		ret_event->pid = tracee->pid;
 		ret_event->asked_ns = tracee->asked_ns;
 	}
-	switch (tracee_action_for(status, tracee != NULL, tid == set->child, &signal)) {
+	if (ended)
+		tracee_forget_followed(set, tid);
+	switch (tracee_action_for(status,
+				  (struct tracee_known){.asked = tracee != NULL,
+							.followed = followed && !set->leaving,
+							.child = tid == set->child},
+				  &signal)) {
 	case TRACEE_ACT_SAMPLE:
 		tracee->stopped = true;
 		set->unreaped = tid;
@@ -152,11 +168,26 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 		ret_event->kind = TRACEE_STOPPED;
 		return true;
 	case TRACEE_ACT_DETACH:
-		if (detach(tid, signal) && tracee) {
+		tracee_forget_followed(set, tid);
+		if (tracee_detach(tid, signal) && tracee) {
 			drop(set, tracee);
 			return true;
 		}
 		break;
+	case TRACEE_ACT_GO_ON:
+		(void)ptrace(PTRACE_CONT, tid, NULL, (void *)(intptr_t)signal);
+		break;
+	case TRACEE_ACT_LISTEN:
+		(void)ptrace(PTRACE_LISTEN, tid, NULL, NULL);
+		if (tracee)
+			drop(set, tracee);
+		return tracee != NULL;
+	case TRACEE_ACT_CLONED:
+	case TRACEE_ACT_SIGNALLED:
+		set->unreaped = tid;
+		ret_event->signal = signal;
+		ret_event->kind = signal ? TRACEE_SIGNALLED : TRACEE_CLONED;
+		return true;
 	case TRACEE_ACT_FORGET:
 		drop(set, tracee);
 		return true;
@@ -188,7 +219,8 @@ int tracee_next(struct tracee_set *set, struct tracee_event *ret_event)
 
 bool tracee_is_idle(const struct tracee_set *set)
 {
-	return !set->tracees.n && !set->child && !set->pruned && set->next_taken >= set->n_taken;
+	return !set->tracees.n && !set->n_followed && !set->child && !set->pruned &&
+	       set->next_taken >= set->n_taken;
 }
 
 int tracee_prune(struct tracee_set *set, struct tracee_event *ret_event)
@@ -288,7 +320,13 @@ void tracee_release(struct tracee_set *set, pid_t tid)
 	if (set->unreaped == tid)
 		set->unreaped = 0;
 	tracee->stopped = false;
-	if (detach(tid, tracee->signal))
+	if (!set->leaving && set->n_followed && tracee_find_followed(set, tid)) {
+		(void)ptrace(PTRACE_CONT, tid, NULL, (void *)(intptr_t)tracee->signal);
+		drop(set, tracee);
+		return;
+	}
+	tracee_forget_followed(set, tid);
+	if (tracee_detach(tid, tracee->signal))
 		drop(set, tracee);
 }
 
@@ -305,6 +343,8 @@ struct tracee_set *tracee_set_free(struct tracee_set *set)
 	 * the session sees to; waiting here could take as long as the target's longest call. */
 	tracee_guard_deinit(set);
 	vec_deinit(&set->tracees);
+	vec_deinit(&set->follows);
+	map64_deinit(&set->followed);
 	free(set);
 	return NULL;
 }

@@ -3,9 +3,10 @@
  * Every ptrace call there is.
  *
  * A thread is a tracee only while its sample is taken: tracee_stop() seizes it and asks it to stop,
- * the stop arrives through tracee_next(), tracee_release() lets it go. A set belongs to the thread
- * that made it, because the kernel ties tracees to their tracer thread; if that thread ends, by
- * SIGKILL too, the kernel releases all of them. Never PTRACE_O_EXITKILL.
+ * the stop arrives through tracee_next(), tracee_release() lets it go. Only those that
+ * tracee_follow() has seized stay tracees, and tell of the threads that they make. A set belongs to
+ * the thread that made it, because the kernel ties tracees to their tracer thread; if that thread
+ * ends, by SIGKILL too, the kernel releases all of them. Never PTRACE_O_EXITKILL.
  */
 #pragma once
 
@@ -38,11 +39,26 @@ enum tracee_result {
  */
 int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid);
 
+/**
+ * Seizes a thread for as long as tracee_unfollow() is not called: it is to tell of each thread that
+ * it makes, and those are followed as well. It stops for that and for every signal that it gets,
+ * and at no other time; job control goes on to work.
+ *
+ * @return an enum tracee_result, BUSY: it is followed already; or -ENOMEM
+ */
+int tracee_follow(struct tracee_set *set, pid_t pid, pid_t tid);
+
+/** Lets all go that are followed, as soon as tracee_next() meets them: asks them to stop for it. */
+void tracee_unfollow(struct tracee_set *set);
+
+/** How many threads are followed. */
+unsigned tracee_followed(const struct tracee_set *set);
+
 /** How many threads are asked to stop or stopped. */
 unsigned tracee_held(const struct tracee_set *set);
 
-/** True when no event can come: nothing is held, no command runs, and no thread that tracee_prune()
- * found is traced under its new id. */
+/** True when no event can come: nothing is held or followed, no command runs, and no thread that
+ * tracee_prune() found is traced under its new id. */
 bool tracee_is_idle(const struct tracee_set *set);
 
 enum tracee_event_kind {
@@ -50,6 +66,8 @@ enum tracee_event_kind {
 	TRACEE_LOST,        /* it ended, or turned into another thread by execve, or was found
 			       stopped by somebody else and is left so: nothing more to do */
 	TRACEE_CHILD_ENDED, /* a child of ours, started by tracee_spawn(), ended: see status */
+	TRACEE_CLONED,      /* followed: it has made a thread, and waits for tracee_go_on() */
+	TRACEE_SIGNALLED,   /* followed: it is to get a signal, and waits for tracee_go_on() */
 };
 
 struct tracee_event {
@@ -57,6 +75,7 @@ struct tracee_event {
 	pid_t pid, tid;    /* pid: as given to tracee_stop() */
 	int status;        /* CHILD_ENDED: as of wait(2) */
 	uint64_t asked_ns; /* STOPPED: when the stop was asked for, CLOCK_MONOTONIC */
+	int signal;        /* SIGNALLED: for tracee_go_on(); else 0 */
 };
 
 /**
@@ -120,6 +139,9 @@ bool tracee_mend_socket(pid_t tid, const struct arch *arch, const void *user);
 /** Lets a stopped thread go on as if it had not been stopped: a signal that was about to be
  * delivered is, a group-stop stays one. One that was killed meanwhile gives a TRACEE_LOST later. */
 void tracee_release(struct tracee_set *set, pid_t tid);
+
+/** Lets a thread go on that an event CLONED or SIGNALLED was of, with the event's signal. */
+void tracee_go_on(struct tracee_set *set, const struct tracee_event *event);
 
 /**
  * Starts a command as a child, stopped right behind its execve.

@@ -52,6 +52,7 @@ static int wait_for_exec(pid_t pid)
 		case TRACEE_STATUS_TRAP:
 		case TRACEE_STATUS_GROUP:
 		case TRACEE_STATUS_SIGNAL:
+		case TRACEE_STATUS_CLONE:
 		case TRACEE_STATUS_EVENT:
 			(void)ptrace(PTRACE_CONT, pid, NULL, (void *)(intptr_t)signal);
 			break;
@@ -106,6 +107,7 @@ int tracee_spawn(struct tracee_set *set, char *const argv[], pid_t *ret_pid)
 void tracee_spawn_release(struct tracee_set *set)
 {
 	if (set->child_held)
-		(void)ptrace(PTRACE_DETACH, set->child, NULL, NULL);
+		(void)ptrace(tracee_find_followed(set, set->child) ? PTRACE_CONT : PTRACE_DETACH,
+			     set->child, NULL, NULL);
 	set->child_held = false;
 }

@@ -13,6 +13,7 @@ enum tracee_status {
 	TRACEE_STATUS_GROUP,  /* PTRACE_EVENT_STOP of a group-stop */
 	TRACEE_STATUS_SIGNAL, /* signal-delivery-stop */
 	TRACEE_STATUS_EXEC,   /* PTRACE_EVENT_EXEC; only where it was asked for */
+	TRACEE_STATUS_CLONE,  /* PTRACE_EVENT_CLONE; only where it was asked for */
 	TRACEE_STATUS_EVENT,  /* another PTRACE_EVENT_*, which we never ask for */
 	TRACEE_STATUS_ENDED,  /* exited or killed */
 };
@@ -30,6 +31,18 @@ enum tracee_action {
 	TRACEE_ACT_FORGET,      /* gone: drop the entry */
 	TRACEE_ACT_CHILD_ENDED, /* our child, not a tracee any more */
 	TRACEE_ACT_IGNORE,
+	/* Of a thread that is followed: */
+	TRACEE_ACT_GO_ON,     /* nobody asked: it goes on, and stays a tracee */
+	TRACEE_ACT_LISTEN,    /* job control has it: it stays stopped, and a tracee */
+	TRACEE_ACT_CLONED,    /* it has made another thread, and waits to be let go on */
+	TRACEE_ACT_SIGNALLED, /* a signal is about to be delivered, and it waits likewise */
+};
+
+/* What the set knows of a thread. */
+struct tracee_known {
+	bool asked;    /* to stop, for its sample */
+	bool followed; /* stays a tracee */
+	bool child;    /* is our own child, by its pid */
 };
 
 /**
@@ -40,8 +53,6 @@ enum tracee_action {
  * that called execve and now carries the leader's id, or a child that a traced thread cloned,
  * reported before its parent's event: detached either way.
  *
- * @param asked		is the thread in the set?
- * @param child		is it our own child, by its pid?
- * @param ret_signal	signal to detach with, 0 = none
+ * @param ret_signal	signal to detach, or go on, with; 0 = none
  */
-enum tracee_action tracee_action_for(int status, bool asked, bool child, int *ret_signal);
+enum tracee_action tracee_action_for(int status, struct tracee_known known, int *ret_signal);

@@ -14,6 +14,8 @@
 #include "unwind/unwind_rule.h"
 #include "unwind/unwind_table.h"
 
+/* What is read of the code before a return address, for the call there: the longest instruction. */
+#define MAX_CALL 16
 /* Rules kept before all are forgotten: bounds the memory at 64 MiB for endless JIT code. */
 #define MAX_RULES 1300000
 
@@ -295,6 +297,29 @@ static enum step step_fp(struct unwinder *u, struct cursor *c)
 	return STEP_OK;
 }
 
+/* Right behind its clone(2) a thread is in code whose CFI ends before the instruction, because it
+ * would be wrong in the new thread (glibc 2.36, sysdeps/unix/sysv/linux/x86_64/clone3.S), or that
+ * has none (musl). Such code is a leaf that leaves sp and what a callee preserves alone: the return
+ * address is where it was pushed, and behind a call. */
+static enum step step_clone(struct unwinder *u, struct cursor *c)
+{
+	uint64_t sp = c->regs.values[u->arch->sp], pc, ignored;
+	const struct module_mapping *mapping;
+	size_t before, after;
+	const uint8_t *code;
+
+	if (!snapshot_word(c->snapshot, sp, &pc))
+		return missing(c, sp);
+	mapping = module_map_find(u->map, pc - 1);
+	code = mapping ? module_text(mapping->module, pc, &before, &after) : NULL;
+	if (!code || !arch_call_before(u->arch, code, MIN(before, (size_t)MAX_CALL), pc, &ignored))
+		return STEP_NO_CFI;
+	c->regs.values[u->arch->sp] = sp + 8;
+	c->regs.values[u->arch->pc] = pc;
+	note_top(c, sp + 8);
+	return STEP_OK;
+}
+
 /* The frame pointer of a thread that was not stopped, see unwind_fp.h. */
 static void find_fp(struct unwinder *u, struct cursor *c, const struct unwind_rule *rule,
 		    const struct frame *frame, uint32_t n_frames)
@@ -341,7 +366,7 @@ static enum step step(struct unwinder *u, struct cursor *c, struct frame *frame,
 	case UNWIND_NO_CFI:
 		break;
 	}
-	return step_fp(u, c);
+	return n_frames == 1 && c->snapshot->created ? step_clone(u, c) : step_fp(u, c);
 }
 
 static enum trace_end end_of(enum step step)

@@ -20,6 +20,7 @@ struct step {
 	bool asked, child;
 	enum tracee_action action;
 	int signal;
+	bool followed;
 };
 
 static void replay(const struct step *steps, size_t n)
@@ -28,7 +29,11 @@ static void replay(const struct step *steps, size_t n)
 		int signal = -1;
 
 		assert_int_equal(
-			tracee_action_for(steps[i].status, steps[i].asked, steps[i].child, &signal),
+			tracee_action_for(steps[i].status,
+					  (struct tracee_known){.asked = steps[i].asked,
+								.followed = steps[i].followed,
+								.child = steps[i].child},
+					  &signal),
 			steps[i].action);
 		assert_int_equal(signal, steps[i].signal);
 	}
