@@ -11,13 +11,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/sink.h"
 #include "pprof/pprof.h"
 #include "profile/profile.h"
+#include "profile_made.h"
 
 enum {
 	SAMPLES = 1000000,
@@ -33,22 +33,6 @@ static uint32_t pick(uint32_t below)
 {
 	state = state * 6364136223846793005ULL + 1442695040888963407ULL;
 	return (uint32_t)((state >> 33) % below);
-}
-
-static void check(int r)
-{
-	if (r < 0) {
-		fprintf(stderr, "encode_million: %s\n", strerror(-r));
-		exit(1);
-	}
-}
-
-static uint32_t string(struct profile *profile, const char *text)
-{
-	uint32_t id;
-
-	check(profile_string(profile, text, &id));
-	return id;
 }
 
 static void make_locations(struct profile *profile)
@@ -125,12 +109,6 @@ static void add_samples(struct profile *profile)
 
 int main(int argc, char **argv)
 {
-	static const struct profile_spec spec = {
-		.sample_types = {{"samples", "count"}, {"cpu", "nanoseconds"}},
-		.n_sample_types = 2,
-		.period_type = {"cpu", "nanoseconds"},
-		.period = 10000000,
-	};
 	struct profile *profile;
 	struct sink_fd out;
 	uint64_t t0, t1, t2, t3;
@@ -141,7 +119,7 @@ int main(int argc, char **argv)
 	fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return 2;
-	check(profile_new(&spec, &profile));
+	check(profile_new(&made_spec, &profile));
 	make_locations(profile);
 	make_stacks(profile);
 	t0 = clock_now_ns();

@@ -52,9 +52,11 @@ class Signals(Case):
         """SIGSEGV on an alternate stack, SIGTRAP by tgkill and by int3, SIGCHLD in sigsuspend,
         SIGUSR1 in sigsuspend, setitimer, timer_create."""
         for way in WAYS:
-            with Target([victim("faults"), str(SECONDS)], wait_for="ready") as target:
+            with Target([victim("faults"), str(SECONDS)], wait_for="ready",
+                        stdin=subprocess.PIPE) as target:
                 with Recorder(target.pid, *way) as cprof:
-                    out = target.process.communicate(timeout=SECONDS + 60)[0].decode()
+                    # Its time begins now, however long the recorder took to come.
+                    out = target.process.communicate(b"\n", timeout=SECONDS + 60)[0].decode()
                     said = cprof.end(signal=0)
             self.assertEqual(target.process.returncode, 0)
             found = counts(out)

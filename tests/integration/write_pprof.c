@@ -2,30 +2,13 @@
 /* Writes a profile of known content to standard output, for test_pprof_tool.py to compare with
  * what `go tool pprof` says about it. */
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/sink.h"
 #include "pprof/pprof.h"
 #include "profile/profile.h"
-
-static void check(int r)
-{
-	if (r < 0) {
-		fprintf(stderr, "write_pprof: %s\n", strerror(-r));
-		exit(1);
-	}
-}
-
-static uint32_t string(struct profile *profile, const char *text)
-{
-	uint32_t id;
-
-	check(profile_string(profile, text, &id));
-	return id;
-}
+#include "profile_made.h"
 
 static uint32_t function(struct profile *profile, const char *name, uint32_t start_line)
 {
@@ -105,16 +88,10 @@ static void fill(struct profile *profile)
 
 int main(void)
 {
-	static const struct profile_spec spec = {
-		.sample_types = {{"samples", "count"}, {"cpu", "nanoseconds"}},
-		.n_sample_types = 2,
-		.period_type = {"cpu", "nanoseconds"},
-		.period = 10000000,
-	};
 	struct profile *profile;
 	struct sink_fd out;
 
-	check(profile_new(&spec, &profile));
+	check(profile_new(&made_spec, &profile));
 	fill(profile);
 	sink_fd_init(&out, STDOUT_FILENO);
 	check(pprof_write(profile, &out.sink));

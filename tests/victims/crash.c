@@ -5,7 +5,7 @@
  *	crash segv|int3|abort|thread|return|exit
  *
  * Prints "ready". thread: a thread that is not the leader calls a null pointer; return: main
- *returns 7 while the others run; exit: a thread that is not the leader calls exit_group(2) with 8.
+ * returns 7 while the others run; exit: a thread that is not the leader calls exit_group(2) with 8.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -16,6 +16,8 @@
 
 static volatile uint64_t sink;
 static int (*volatile nowhere)(void);
+/* Not a constant, which compilers warn of. */
+static char *volatile unmapped = (char *)8;
 
 static void *spin(void *arg)
 {
@@ -48,7 +50,7 @@ int main(int argc, char **argv)
 	if (!fgets(line, sizeof(line), stdin))
 		return 1;
 	if (strcmp(argv[1], "segv") == 0)
-		*(volatile char *)8 = 1;
+		*(volatile char *)unmapped = 1;
 	else if (strcmp(argv[1], "int3") == 0)
 		__asm__ volatile("int3");
 	else if (strcmp(argv[1], "abort") == 0)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program that lives by its signals: faults handled on an alternate stack, traps, timers,
- *children, sigsuspend(2); one thread for each.
+ * children, sigsuspend(2); one thread for each.
  *
  *	faults SECONDS
  *
- * Prints "ready", and at the end one line of "NAME NUMBER" pairs: for each kind how many "raised"
- * and "handled"; for timers "due" by the clock and "handled" with overruns; "strange" for siginfo
- *or a stack that is not what it must be.
+ * Prints "ready", begins at a line on stdin, and prints at the end one line of "NAME NUMBER" pairs:
+ *for each kind how many "raised" and "handled"; for timers "due" by the clock and "handled" with
+ *overruns; "strange" for siginfo or a stack that is not what it must be.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -242,10 +242,10 @@ int main(int argc, char **argv)
 	void *(*const work[])(void *) = {fault, trap_often, have_children, wake_often, take_timers};
 	pthread_t threads[5];
 	sigset_t all;
+	char line[16];
 
 	if (argc != 2)
 		return 64;
-	deadline = now() + (uint64_t)(atof(argv[1]) * 1e9);
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV);
 	sigprocmask(SIG_BLOCK, &all, NULL);
@@ -257,6 +257,9 @@ int main(int argc, char **argv)
 	signal(SIGALRM, on_alarm);
 	puts("ready");
 	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		return 1;
+	deadline = now() + (uint64_t)(atof(argv[1]) * 1e9);
 	for (int i = 0; i < 5; i++)
 		pthread_create(&threads[i], NULL, work[i], NULL);
 	for (int i = 0; i < 5; i++)
