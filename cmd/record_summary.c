@@ -205,6 +205,9 @@ void summary_print(const struct session_stats *stats, const struct sampler_optio
 		print_pause(s);
 	if (options->types & SAMPLER_BLOCK)
 		print_waits(s, options);
+	if (options->types & SAMPLER_CREATE)
+		fprintf(stderr, "created  %" PRIu64 " threads; %" PRIu64 " signals passed on\n",
+			s->created, s->signalled);
 	if (options->types & SAMPLER_MUTEX)
 		fprintf(stderr, "locks    %.3f s waited for, %.1f%% with an unknown holder\n",
 			(double)stats->lock_ns / 1e9, percent(stats->unheld_ns, stats->lock_ns));

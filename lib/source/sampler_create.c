@@ -8,6 +8,7 @@
  * woken it if it were not traced (kernel/signal.c sig_ignored, Linux 6.18).
  */
 #include <poll.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -33,14 +34,13 @@ void sampler_create_begin(struct sampler *s)
 }
 
 static void put(struct sampler *s, struct sampler_target *target, struct sampler_thread *thread,
-		const void *user)
+		struct snapshot *snapshot)
 {
-	const struct sampler_ahead ahead = {};
-	struct snapshot *snapshot = sampler_take(s, target, thread, user, &ahead);
+	int ignored;
 
-	s->stats.created++;
-	if (!snapshot)
-		return;
+	if (!thread->name[0])
+		(void)sampler_thread_state(s, target, thread, &ignored);
+	memcpy(snapshot->name, thread->name, sizeof(snapshot->name));
 	snapshot->state = SNAPSHOT_RUNNING;
 	snapshot->created = 1;
 	sampler_put(s, snapshot);
@@ -51,18 +51,24 @@ void sampler_create_on_event(struct sampler *s, const struct tracee_event *event
 	struct sampler_target *target = sampler_target_find(s, event->pid);
 	struct sampler_thread *thread =
 		target ? sampler_threads_meet(s, target, event->tid, clock_now_ns()) : NULL;
+	const struct sampler_ahead ahead = {};
+	struct snapshot *snapshot = NULL;
 	/* Room for the block of any CPU; aligned for its words. */
 	uint64_t user[64];
 
 	if (thread && tracee_registers(s->set, event->tid, s->arch, user) == 0) {
 		sampler_repair(s, target, thread, user);
-		if (event->kind == TRACEE_CLONED && sampler_wants(s, SAMPLER_CREATE))
-			put(s, target, thread, user);
+		if (event->kind == TRACEE_CLONED && sampler_wants(s, SAMPLER_CREATE)) {
+			s->stats.created++;
+			snapshot = sampler_take(s, target, thread, user, &ahead);
+		}
 		/* The kernel counts the stop among its waits. */
 		thread->own_switches++;
 	}
-	s->stats.signalled += event->kind == TRACEE_SIGNALLED;
+	s->stats.signalled += event->signal != 0;
 	tracee_go_on(s->set, event);
+	if (snapshot)
+		put(s, target, thread, snapshot);
 }
 
 void sampler_create_end(struct sampler *s)

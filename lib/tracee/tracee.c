@@ -145,6 +145,7 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 {
 	struct tracee *tracee = find(set, tid);
 	bool ended = !WIFSTOPPED(status);
+	enum tracee_action action;
 	pid_t followed = ended ? 0 : tracee_find_followed(set, tid);
 	int signal;
 
@@ -156,11 +157,14 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 	}
 	if (ended)
 		tracee_forget_followed(set, tid);
-	switch (tracee_action_for(status,
-				  (struct tracee_known){.asked = tracee != NULL,
-							.followed = followed && !set->leaving,
-							.child = tid == set->child},
-				  &signal)) {
+	action = tracee_action_for(status,
+				   (struct tracee_known){.asked = tracee != NULL,
+							 .followed = followed != 0,
+							 .child = tid == set->child},
+				   &signal);
+	if (set->leaving && action == TRACEE_ACT_LISTEN)
+		action = TRACEE_ACT_DETACH;
+	switch (action) {
 	case TRACEE_ACT_SAMPLE:
 		tracee->stopped = true;
 		set->unreaped = tid;
@@ -175,6 +179,12 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 		}
 		break;
 	case TRACEE_ACT_GO_ON:
+		/* Woken for this, it may have been in a call that is to be mended. */
+		if (set->leaving) {
+			set->unreaped = tid;
+			ret_event->kind = TRACEE_SIGNALLED;
+			return true;
+		}
 		(void)ptrace(PTRACE_CONT, tid, NULL, (void *)(intptr_t)signal);
 		break;
 	case TRACEE_ACT_LISTEN:
@@ -186,7 +196,7 @@ static bool handle(struct tracee_set *set, pid_t tid, int status, struct tracee_
 	case TRACEE_ACT_SIGNALLED:
 		set->unreaped = tid;
 		ret_event->signal = signal;
-		ret_event->kind = signal ? TRACEE_SIGNALLED : TRACEE_CLONED;
+		ret_event->kind = action == TRACEE_ACT_CLONED ? TRACEE_CLONED : TRACEE_SIGNALLED;
 		return true;
 	case TRACEE_ACT_FORGET:
 		drop(set, tracee);

@@ -67,7 +67,8 @@ enum tracee_event_kind {
 			       stopped by somebody else and is left so: nothing more to do */
 	TRACEE_CHILD_ENDED, /* a child of ours, started by tracee_spawn(), ended: see status */
 	TRACEE_CLONED,      /* followed: it has made a thread, and waits for tracee_go_on() */
-	TRACEE_SIGNALLED,   /* followed: it is to get a signal, and waits for tracee_go_on() */
+	TRACEE_SIGNALLED,   /* followed: it is to get a signal, or was woken to be let go, and waits
+			       for tracee_go_on() */
 };
 
 struct tracee_event {

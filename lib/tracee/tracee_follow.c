@@ -122,5 +122,10 @@ void tracee_go_on(struct tracee_set *set, const struct tracee_event *event)
 {
 	if (set->unreaped == event->tid)
 		set->unreaped = 0;
+	if (set->leaving) {
+		tracee_forget_followed(set, event->tid);
+		(void)tracee_detach(event->tid, event->signal);
+		return;
+	}
 	(void)ptrace(PTRACE_CONT, event->tid, NULL, (void *)(intptr_t)event->signal);
 }

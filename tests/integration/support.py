@@ -55,6 +55,8 @@ class Target:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+        if self.process.stdin:
+            self.process.stdin.close()
 
     def cpu_ticks(self):
         with open(f"/proc/{self.pid}/stat") as file:
@@ -105,9 +107,10 @@ class Case(unittest.TestCase):
                           expect=expect)
         return Profile(out), done.stderr
 
-    def run_command(self, argv, *args, hz=200, expect=0):
+    def run_command(self, argv, *args, hz=200, expect=0, **options):
         out = self.path("out.pb.gz")
-        done = self.cprof("record", "-F", hz, "-o", out, *args, "--", *argv, expect=expect)
+        done = self.cprof("record", "-F", hz, "-o", out, *args, "--", *argv, expect=expect,
+                          **options)
         return Profile(out), done
 
     def phases(self, profile, words):

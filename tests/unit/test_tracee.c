@@ -45,6 +45,26 @@ static void replay(const struct step *steps, size_t n)
 		replay(steps, sizeof(steps) / sizeof(steps[0]));                                   \
 	} while (0)
 
+static void a_followed_thread_goes_on(void **state)
+{
+	const struct step steps[] = {
+		/* Its own first stop, as a new thread. */
+		{STOP(PTRACE_EVENT_STOP, SIGTRAP), false, false, TRACEE_ACT_GO_ON, 0, true},
+		{STOP(PTRACE_EVENT_CLONE, SIGTRAP), false, false, TRACEE_ACT_CLONED, 0, true},
+		{STOP(0, SIGUSR1), false, false, TRACEE_ACT_SIGNALLED, SIGUSR1, true},
+		/* Asked for a sample meanwhile: the clone first, then the stop. */
+		{STOP(PTRACE_EVENT_CLONE, SIGTRAP), true, false, TRACEE_ACT_CLONED, 0, true},
+		{STOP(PTRACE_EVENT_STOP, SIGTRAP), true, false, TRACEE_ACT_SAMPLE, 0, true},
+		{STOP(0, SIGUSR1), true, false, TRACEE_ACT_SAMPLE, SIGUSR1, true},
+		{STOP(PTRACE_EVENT_STOP, SIGSTOP), false, false, TRACEE_ACT_LISTEN, 0, true},
+		{EXITED(0), false, false, TRACEE_ACT_IGNORE, 0, true},
+		/* Who is not followed is none of ours. */
+		{STOP(PTRACE_EVENT_CLONE, SIGTRAP), false, false, TRACEE_ACT_DETACH, 0, false},
+	};
+
+	replay(steps, sizeof(steps) / sizeof(steps[0]));
+}
+
 static void interrupt_gives_a_sample(void **state)
 {
 	REPLAY({STOP(PTRACE_EVENT_STOP, SIGTRAP), true, false, TRACEE_ACT_SAMPLE, 0});
@@ -108,6 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interrupt_gives_a_sample),
+		cmocka_unit_test(a_followed_thread_goes_on),
 		cmocka_unit_test(group_stop_stays_one),
 		cmocka_unit_test(signals_are_passed_on),
 		cmocka_unit_test(exec_from_a_non_leader),
