@@ -16,8 +16,9 @@ struct top {
 	uint32_t n_rows; /* of a table in plain lines; 0: all */
 	bool plain, by_thread;
 
-	bool live;                                   /* a table on the terminal */
-	bool suspended;                              /* the terminal is not ours for now */
+	bool live;      /* a table on the terminal */
+	bool suspended; /* the terminal is not ours for now … */
+	bool continued; /* … though this process was stopped and runs again */
 	int signal_fd, stop_fd, suspend_fd, done_fd; /* see cmd_top.c */
 	char name[64];                               /* of the target */
 	struct session *session;

@@ -70,13 +70,6 @@ static int sort_beside(struct top *top, int by)
 	return sort_by(top, (enum top_sort)sort);
 }
 
-static long page(void)
-{
-	int height = getmaxy(stdscr);
-
-	return MAX(height - 6, 1);
-}
-
 static int on_special(struct top *top, wint_t key)
 {
 	switch (key) {
@@ -87,10 +80,10 @@ static int on_special(struct top *top, wint_t key)
 		top_view_move(&top->view, 1);
 		break;
 	case KEY_PPAGE:
-		top_view_move(&top->view, -page());
+		top_view_page(&top->view, false);
 		break;
 	case KEY_NPAGE:
-		top_view_move(&top->view, page());
+		top_view_page(&top->view, true);
 		break;
 	case KEY_HOME:
 		top_view_move(&top->view, -(long)top->view.rows.n);

@@ -17,6 +17,9 @@
 #include "top.h"
 #include "top_terminal.h"
 
+/* Refreshes take at most this share of the time. */
+#define COST_SHARE 5
+
 struct loop {
 	struct top *top;
 	uint64_t next_at; /* refresh */
@@ -54,13 +57,15 @@ static void suspend(struct top *top)
 	if (top->live)
 		top_terminal_leave();
 	top->suspended = true;
+	top->continued = false;
 	(void)eventfd_write(top->suspend_fd, 1);
 }
 
-/* Continued in the background, the terminal is still the shell's. */
+/* Before the stop, the terminal is ours to the last; continued in the background, it is still the
+ * shell's. */
 static void try_return(struct top *top)
 {
-	if (!top->suspended || (top->live && !top_terminal_is_ours()))
+	if (!top->suspended || !top->continued || (top->live && !top_terminal_is_ours()))
 		return;
 	top->suspended = false;
 	if (top->live)
@@ -80,6 +85,10 @@ static void read_signals(struct loop *loop)
 				suspend(top);
 			break;
 		case SIGCONT:
+			/* After a SIGSTOP, of which nothing was known before. */
+			if (top->live && !top->suspended)
+				top_terminal_lose();
+			top->suspended = top->continued = true;
 			try_return(top);
 			break;
 		case SIGWINCH:
@@ -127,16 +136,20 @@ static int read_keys(struct loop *loop, short events)
 static int on_time(struct loop *loop)
 {
 	struct top *top = loop->top;
-	uint64_t now = clock_now_ns();
+	uint64_t now = clock_now_ns(), spent;
+	int r = 0;
 
 	try_return(top);
 	if (now < loop->next_at)
 		return 0;
+	if (!top->view.paused && !top->suspended)
+		r = refresh_figures(loop);
+	spent = clock_now_ns() - now;
+	/* Late: skip. A table that takes long to make comes more seldom. */
 	loop->next_at += top->interval_ns;
-	/* Late: skip. */
-	if (loop->next_at <= now)
-		loop->next_at = now + top->interval_ns;
-	return top->view.paused || top->suspended ? 0 : refresh_figures(loop);
+	if (loop->next_at < now + spent * COST_SHARE)
+		loop->next_at = now + MAX(spent * COST_SHARE, top->interval_ns);
+	return r;
 }
 
 int top_loop(struct top *top)

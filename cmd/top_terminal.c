@@ -26,6 +26,7 @@ static char undo[256]; /* what puts the terminal back, as text */
 static size_t undo_size;
 static struct sigaction previous[ARRAY_SIZE(fatal)];
 static SCREEN *screen;
+static bool lost; /* it was lost, not given back */
 
 static void on_fatal(int number)
 {
@@ -154,11 +155,21 @@ bool top_terminal_open(void)
 
 void top_terminal_leave(void)
 {
-	if (!taken)
+	if (!taken && !lost)
 		return;
+	lost = false;
 	endwin();
 	/* What was there, and not what is usual. */
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+	taken = 0;
+}
+
+void top_terminal_lose(void)
+{
+	if (!taken)
+		return;
+	/* Without a word to the terminal: the modes to go back to are those from before. */
+	lost = true;
 	taken = 0;
 }
 
@@ -167,7 +178,9 @@ void top_terminal_return(void)
 	if (taken || !screen)
 		return;
 	/* The shell may have set others meanwhile. */
-	(void)tcgetattr(STDIN_FILENO, &before);
+	if (!lost)
+		(void)tcgetattr(STDIN_FILENO, &before);
+	lost = false;
 	taken = 1;
 	reset_prog_mode();
 	top_terminal_resize();

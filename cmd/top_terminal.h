@@ -23,6 +23,9 @@ void top_terminal_close(void);
 /** Gives it back for a while … */
 void top_terminal_leave(void);
 
+/** … or somebody else may have taken it … */
+void top_terminal_lose(void);
+
 /** … and takes it again; what is drawn next is drawn whole. */
 void top_terminal_return(void);
 

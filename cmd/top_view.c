@@ -115,9 +115,18 @@ void top_view_move(struct top_view *view, long by)
 	view->selected = MIN(view->selected, last);
 }
 
+void top_view_page(struct top_view *view, bool down)
+{
+	if (down)
+		view->first += view->height;
+	else
+		view->first -= MIN(view->first, view->height);
+	top_view_move(view, down ? (long)view->height : -(long)view->height);
+}
+
 void top_view_fit(struct top_view *view, size_t height)
 {
-	height = MAX(height, (size_t)1);
+	view->height = height = MAX(height, (size_t)1);
 	if (view->selected < view->first)
 		view->first = view->selected;
 	if (view->selected >= view->first + height)

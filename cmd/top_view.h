@@ -27,6 +27,7 @@ struct top_view {
 	bool reverse, paused, help, typing; /* typing: the text to search */
 	char search[TOP_MAX_SEARCH];        /* "": all rows */
 	size_t selected, first;             /* rows: the one with the bar, and the one at the top */
+	size_t height;                      /* rows there is room for */
 	unsigned shift;                     /* columns by which names are moved to the left */
 	VEC(const struct report_row *) rows; /* of the table; valid until that is filled anew */
 };
@@ -42,6 +43,9 @@ int top_view_arrange(struct top_view *view, const struct report_table *table);
 
 /** Moves the bar, within the rows. */
 void top_view_move(struct top_view *view, long by);
+
+/** Moves by as many rows as the screen had room for. */
+void top_view_page(struct top_view *view, bool down);
 
 /** Sees to it that the bar is on a screen with room for so many rows. */
 void top_view_fit(struct top_view *view, size_t height);

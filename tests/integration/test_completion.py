@@ -72,6 +72,8 @@ class Completion(Case):
                              ["record", "-o", "files/other.txt"])
             self.assertEqual(shell.complete(f"record -p {os.getpid()}"),
                              ["record", "-p", str(os.getpid())])
+            self.assertEqual(shell.complete("top --by-t"), ["top", "--by-thread"])
+            self.assertEqual(shell.complete("top --sort=mo"), ["top", "--sort=module"])
             self.assertEqual(shell.complete("completion z"), ["completion", "zsh"])
         finally:
             shell.close()

@@ -76,7 +76,7 @@ class Screen:
         """Runs cprof top; files in the folder tell the state of the terminal before and after it,
         its pid and its exit status."""
         words = " ".join(shlex.quote(str(arg)) for arg in (CPROF, "top", *args))
-        self.start("stty -g >before; sh -c 'echo $$ >pid; exec " + words.replace("'", "'\\''") +
+        self.start("trap : INT QUIT; stty -g >before; sh -c 'echo $$ >pid; exec " + words.replace("'", "'\\''") +
                    "' 2>stderr; echo $? >status; stty -g >after; mv status done; exec sleep 300",
                    **env)
 
@@ -89,6 +89,21 @@ class Screen:
 
     def capture(self, *args):
         return self.tmux("capture-pane", "-p", *args).stdout
+
+    def bar(self):
+        """Which lines are in reverse video from their first character on; titles are, too."""
+        reverse, found = False, []
+        for number, line in enumerate(self.capture("-e").split("\n")):
+            at_start = True
+            for codes, text in re.findall(r"(?:\x1b\[([\d;]*)m)|([^\x1b]+)", line):
+                if not text:
+                    for code in codes.split(";"):
+                        reverse = code == "7" or (reverse and code not in ("", "0", "27"))
+                elif at_start:
+                    at_start = False
+                    if reverse:
+                        found.append(number)
+        return found
 
     def lines(self):
         return self.capture().rstrip("\n").split("\n")
@@ -103,7 +118,7 @@ class Screen:
     def flag(self, name):
         return self.tmux("display-message", "-p", f"#{{{name}}}").stdout.strip()
 
-    def until(self, condition, what, seconds=30):
+    def until(self, condition, what, seconds=float(os.environ.get("SCREEN_SECONDS", "30"))):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
