@@ -6,7 +6,8 @@ from slices import Meter
 
 # Seconds of a recording, and between which its CPU time counts, by the number of threads.
 TIMES = {1000: (2.3, 1.0, 2.2), 10000: (4, 2.4, 3.9)}
-GOALS = {("cpu", 1000): 1, ("cpu", 10000): 6, ("wall", 1000): 6, ("wall", 10000): 15}
+GOALS = {("cpu", 1000): 1, ("cpu", 10000): 6, ("wall", 1000): 6, ("wall", 10000): 15,
+         ("mutex", 1000): 6, ("mutex", 10000): 15}
 
 
 def share(pid, kind, idle):
@@ -20,7 +21,7 @@ def main():
     for idle in TIMES:
         with Meter("work", "200", "2", "27", str(idle)) as meter:
             for _ in range(RUNS):
-                for kind in "cpu", "wall":
+                for kind in "cpu", "wall", "mutex":
                     table.add(f"{kind}, {idle} threads", share(meter.pid, kind, idle))
     table.print()
     for (kind, idle), bound in GOALS.items():
