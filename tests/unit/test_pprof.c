@@ -486,8 +486,8 @@ static void bad_messages_are_refused(void **state)
 	REFUSED(bad_table, m.texts[0] = "cpu");
 	REFUSED("a text is not valid UTF-8", m.texts[2] = "nano\xc3");
 	REFUSED("there is no sample type", m.profile.n_sample_type = 0);
-	REFUSED("there are more than 6 sample types, which cprof cannot hold",
-		m.profile.n_sample_type = 7);
+	REFUSED("there are more than 12 sample types, which cprof cannot hold",
+		m.profile.n_sample_type = 13);
 	REFUSED(bad_text, m.types[1].type = 3);
 	REFUSED(bad_text, m.types[0].unit = -1);
 	REFUSED(bad_text, m.period_type.type = 3);
