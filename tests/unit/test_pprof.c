@@ -357,7 +357,7 @@ static void a_bomb_is_refused(void **state)
 /* A small good message, for the tests to spoil. */
 struct message {
 	Perftools__Profiles__Profile profile;
-	Perftools__Profiles__ValueType types[7], *type_pointers[7], period_type;
+	Perftools__Profiles__ValueType types[13], *type_pointers[13], period_type;
 	Perftools__Profiles__Sample sample, *sample_pointer;
 	Perftools__Profiles__Mapping mapping, *mapping_pointer;
 	Perftools__Profiles__Location locations[2], *location_pointers[2];
@@ -377,7 +377,7 @@ static void make_message(struct message *m)
 	perftools__profiles__mapping__init(&m->mapping);
 	perftools__profiles__line__init(&m->line);
 	perftools__profiles__function__init(&m->function);
-	for (int i = 0; i < 7; i++) {
+	for (int i = 0; i < 13; i++) {
 		perftools__profiles__value_type__init(&m->types[i]);
 		m->types[i].type = 1;
 		m->types[i].unit = 2;
