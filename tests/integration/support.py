@@ -2,6 +2,7 @@
 """What the integration tests share: the binary under test, targets, temporary folders."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -106,6 +107,18 @@ class Case(unittest.TestCase):
         done = self.cprof("record", "-p", pid, "-d", seconds, "-F", hz, "-o", out, *args,
                           expect=expect)
         return Profile(out), done.stderr
+
+    def record_busy(self, target, *args, hz=200):
+        """The same for a target that computes, until it has had CPU time for many samples, however
+        long a busy machine makes that."""
+        out = self.path("out.pb.gz")
+        cprof = subprocess.Popen([CPROF, "record", "-p", str(target.pid), "-d", "100s", "-F",
+                                  str(hz), "-o", out, *args], stderr=subprocess.PIPE, text=True)
+        target.wait_until_sampled(cprof.pid)
+        cprof.send_signal(signal.SIGINT)
+        said = cprof.communicate(timeout=60)[1]
+        self.assertEqual(cprof.returncode, 0, said)
+        return Profile(out), said
 
     def run_command(self, argv, *args, hz=200, expect=0, **options):
         out = self.path("out.pb.gz")

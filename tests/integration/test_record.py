@@ -15,7 +15,7 @@ class Chains(Case):
 
     def check(self, program, kind, chain, depth="100"):
         with Target([victim(program), kind, depth], wait_for="ready") as target:
-            profile, said = self.record(target.pid, seconds="300ms")
+            profile, said = self.record_busy(target)
         # At 200 per second of the time that a busy machine let it have.
         self.assertGreater(profile.total(0), profile.total(1) / 1e9 * 200 / 2, said)
         self.assertEqual(profile.complete_share(), 1.0, said)
@@ -36,7 +36,7 @@ class Chains(Case):
 
     def test_signal_handler(self):
         with Target([victim("chain-gcc-o2"), "signal"], wait_for="ready") as target:
-            profile, _ = self.record(target.pid, seconds="300ms")
+            profile, _ = self.record_busy(target)
         for sample in profile.samples:
             if sample.values[0]:
                 names = sample.names()
@@ -56,14 +56,14 @@ class Chains(Case):
 
     def test_stack_larger_than_the_bound_is_marked(self):
         with Target([victim("chain-gcc-o2"), "alloca", "2400000"], wait_for="ready") as target:
-            profile, said = self.record(target.pid, seconds="300ms")
+            profile, said = self.record_busy(target)
         self.assertEqual(profile.complete_share(), 0)
         self.assertIn("100.0% cut", said)
         self.assertEqual(profile.samples[0].names()[-1], "[stack cut]")
 
     def test_libunwind_engine_sees_the_same(self):
         with Target([victim("chain-gcc-o2"), "plain"], wait_for="ready") as target:
-            profile, _ = self.record(target.pid, "--unwinder=libunwind", seconds="300ms")
+            profile, _ = self.record_busy(target, "--unwinder=libunwind")
         for sample in profile.samples:
             if sample.values[0]:
                 self.assertEqual(sample.names()[:5], self.PLAIN)
@@ -81,7 +81,7 @@ class Symbols(Case):
 
     def names(self, program):
         with Target([program, "plain"], wait_for="ready") as target:
-            profile, said = self.record(target.pid, seconds="300ms")
+            profile, said = self.record_busy(target)
         self.assertEqual(profile.complete_share(), 1.0, said)
         return profile.cumulative(), said
 
