@@ -399,7 +399,7 @@ class Output(DumpCase):
     def test_blocking_calls_do_not_notice(self):
         """90 kinds of blocking calls go on beside one dump after the other, as test_torture has it
         for recordings."""
-        with Target([victim("torture"), "60"], wait_for="ready") as target:
+        with Target([victim("torture"), "600"], wait_for="ready") as target:
             stops = 0
             for _ in range(30):
                 stops += sum(t["stopped"] for t in self.dump(target.pid)["threads"])
