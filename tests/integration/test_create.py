@@ -19,13 +19,15 @@ class Create(Case):
         self.assertEqual(profile.sample_types, [("threadcreate", "count")])
         self.assertEqual((profile.period_type, profile.period), (("threadcreate", "count"), 1))
         found = profile.cumulative(0)
-        # Every one of them; a maker that has just begun may have a stack that is not known yet.
+        # Every one of them; a maker that has just begun may have a stack that is not known yet, as
+        # has a program that is still in its dynamic linker.
         self.assertLessEqual(pairs + one, profile.total(0), said)
         self.assertLessEqual(profile.total(0), pairs + one + 2, said)
         broken = found.get("[stack broken]", 0)
-        self.assertEqual(found["make_pairs"], pairs, said)
-        self.assertGreaterEqual(found["make_one"] + broken, one, said)
-        self.assertLess(broken, 0.1 * (pairs + one), said)
+        self.assertLessEqual(found["make_pairs"], pairs, said)
+        self.assertLessEqual(found["make_one"], one, said)
+        self.assertGreaterEqual(found["make_pairs"] + found["make_one"] + broken, pairs + one, said)
+        self.assertLess(broken, 0.15 * (pairs + one), said)
 
     def test_a_running_process(self):
         with Target([victim("makers"), str(ROUNDS)], wait_for="ready",

@@ -31,11 +31,12 @@ class Holders(Case):
             right += min(delays[name], truth[name][1])
             # By 20 rounds and their first and last ticks.
             self.assertLess(delays[name], 1.12 * truth[name][1], (name, said))
-            self.assertGreater(delays[name] + free, 0.9 * truth[name][1], (name, said))
+            # Who got it handed by the kernel, and waits for a CPU with it, holds it up as well.
+            self.assertGreater(delays[name] + free, 0.75 * truth[name][1], (name, said))
             # One at least for each; more where another waiter was faster, and those at the gate.
             self.assertGreater(waits[name] / truth[name][0], 0.9, msg=(name, said))
             self.assertLess(waits[name] / truth[name][0], 5, msg=(name, said))
-        self.assertGreater(right, 0.95 * sum(truth[name][1] for name in HOLDS), said)
+        self.assertGreater(right, 0.92 * sum(truth[name][1] for name in HOLDS), said)
         for sample in profile.samples:
             names = set(sample.names()) & set(HOLDS)
             # They hold that one for a moment, too.
