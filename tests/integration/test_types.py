@@ -112,7 +112,9 @@ class Block(Types):
         self.assertEqual(set(truth), set(WAITS))
         delays, waits = profile.cumulative(1), profile.cumulative(0)
         whole, found = sum(ns for _, ns in truth.values()), sum(delays[n] for n in WAITS)
-        self.assertAlmostEqual(found / whole, 1, delta=0.03, msg=where)
+        # The program's own time goes on until it has a CPU again, which on a busy machine takes.
+        self.assertLess(found / whole, 1.03, msg=where)
+        self.assertGreater(found / whole, 0.9, msg=where)
         for name, (calls, ns) in truth.items():
             self.assertAlmostEqual(delays[name] / found, ns / whole, delta=0.02, msg=(name, where))
             self.assertAlmostEqual(waits[name] / calls, 1, delta=0.05, msg=(name, where))
