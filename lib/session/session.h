@@ -111,6 +111,14 @@ int session_set_types(struct session *session, unsigned types);
  */
 int session_peek(struct session *session, unsigned types, struct profile **ret_profile);
 
+/**
+ * Waits until what was collected up to now has its names, as far as there are any; the next
+ * session_peek() has them. May be called from any thread while session_run() runs.
+ *
+ * @param ns	at most for so long
+ */
+void session_await_names(struct session *session, uint64_t ns);
+
 /** The result of one of the types that were asked for; owned by the session, and there until
  * another one is asked for. Returns 0 or -ENOMEM. */
 int session_profile(struct session *session, enum sampler_type type,
