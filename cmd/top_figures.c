@@ -9,8 +9,6 @@
 #include "base/err.h"
 #include "symbol/symbol.h"
 
-DEFINE_CLEANUP(struct profile *, profile_free)
-
 static int make_table(struct top_figures *f)
 {
 	const struct report_table_options options = {

@@ -110,6 +110,23 @@ enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memo
 	return send_off(request, MHD_HTTP_OK, response);
 }
 
+/* As Go's net/http does in its answers. */
+static void write_escaped(struct sink *sink, const char *text)
+{
+	static const char *const escapes[][2] = {
+		{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&#34;"}, {"'", "&#39;"}};
+
+	for (; *text; text++) {
+		const char *to = NULL;
+
+		for (size_t i = 0; i < ARRAY_SIZE(escapes); i++) {
+			if (*text == escapes[i][0][0])
+				to = escapes[i][1];
+		}
+		(void)sink_write(sink, to ? to : text, to ? strlen(to) : 1);
+	}
+}
+
 enum MHD_Result serve_reply_redirect(struct serve_request *request, unsigned status,
 				     const char *path)
 {
@@ -123,7 +140,9 @@ enum MHD_Result serve_reply_redirect(struct serve_request *request, unsigned sta
 		return MHD_NO;
 	}
 	sink_memory_init(&body);
-	(void)sink_printf(&body.sink, "<a href=\"%s\">%s</a>.\n\n", path,
+	(void)sink_printf(&body.sink, "<a href=\"");
+	write_escaped(&body.sink, to);
+	(void)sink_printf(&body.sink, "\">%s</a>.\n\n",
 			  status == MHD_HTTP_FOUND ? "Found" : "Moved Permanently");
 	response = make(&body, HTML);
 	if (response) {

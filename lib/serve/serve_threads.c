@@ -14,7 +14,6 @@
 #include "serve/serve_priv.h"
 #include "session/session_dump.h"
 
-DEFINE_CLEANUP(struct profile *, profile_free)
 DEFINE_CLEANUP(struct dump *, dump_free)
 
 struct maker {

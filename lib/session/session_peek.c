@@ -25,8 +25,6 @@
 
 #define WAITS_WITHIN (250 * NSEC_PER_MSEC)
 
-DEFINE_CLEANUP(struct profile *, profile_free)
-
 void session_peek_init(struct session *s)
 {
 	pthread_mutex_init(&s->peek.turn, NULL);
