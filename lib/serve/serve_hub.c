@@ -168,14 +168,9 @@ static int peek_named(struct serve_hub *hub, enum sampler_type type, const struc
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 	uint64_t limit = clock_now_ns() + NAMES_WITHIN, now;
 	uint32_t before, unnamed = UINT32_MAX;
-	int64_t start, duration;
 	int r = peek_since(hub, type, earlier, &profile);
 
-	if (r < 0)
-		return r;
-	start = profile_time(profile);
-	duration = profile_duration(profile);
-	do {
+	while (r >= 0) {
 		before = unnamed;
 		unnamed = count_unnamed(profile);
 		now = clock_now_ns();
@@ -184,30 +179,36 @@ static int peek_named(struct serve_hub *hub, enum sampler_type type, const struc
 		session_await_names(hub->session, limit - now);
 		profile = profile_free(profile);
 		r = peek_since(hub, type, earlier, &profile);
-	} while (r >= 0);
+	}
 	if (r < 0)
 		return r;
-	profile_set_time(profile, start, duration);
 	*ret_profile = take_ptr(profile);
 	return 0;
 }
 
+/* A copy holds what was sampled up to when it was asked for, however late it is made. */
 int serve_hub_collect(struct serve_hub *hub, enum sampler_type type, uint64_t ns, int client_fd,
 		      struct profile **ret_profile)
 {
 	_cleanup_(profile_free_cleanup) struct profile *first = NULL;
 	int r = change(hub, type, 1), waited = 0;
+	uint64_t start_wall = clock_wall_ns(), start = clock_now_ns(), end;
 
 	if (r != 0)
 		return r;
 	r = session_peek(hub->session, type, &first);
 	if (r >= 0)
-		waited = serve_hub_wait(hub, ns, client_fd);
+		waited = serve_hub_wait(hub, ns - MIN(ns, clock_now_ns() - start), client_fd);
+	end = clock_now_ns();
 	/* At the end of the process it is no longer counted anyway. */
 	(void)change(hub, type, -1);
 	if (r < 0 || waited)
 		return r < 0 ? err_trace(r) : waited;
-	return peek_named(hub, type, first, ret_profile);
+	r = peek_named(hub, type, first, ret_profile);
+	if (r < 0)
+		return err_trace(r);
+	profile_set_time(*ret_profile, (int64_t)start_wall, (int64_t)(end - start));
+	return 0;
 }
 
 void serve_hub_count(struct serve_hub *hub, enum sampler_type type,

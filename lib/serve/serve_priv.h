@@ -22,6 +22,15 @@
 /* The longest profile. */
 #define SERVE_MAX_SECONDS 3600
 
+/* What requests are counted by: an entry's number, or one of these. */
+enum {
+	SERVE_PATH_INDEX = 12,
+	SERVE_PATH_METRICS,
+	SERVE_PATH_OTHER,
+	SERVE_PATHS,
+};
+#define SERVE_CODES 12
+
 /** A connection. */
 struct serve_client {
 	struct serve *serve;
@@ -51,6 +60,7 @@ struct serve {
 	struct serve_clients clients;
 	struct MHD_Daemon *daemon;
 	int listen_fd;
+	_Atomic uint64_t counts[SERVE_PATHS][SERVE_CODES]; /* see serve_metrics.c */
 	char url[512];
 	char host_name[256]; /* of this machine */
 };
@@ -62,6 +72,7 @@ struct serve_request {
 	struct MHD_Connection *connection;
 	char *target; /* as it came, with what follows the '?' */
 	const char *method;
+	unsigned path; /* that it is counted by */
 	bool has_headers, is_head;
 	struct sink_memory body;
 };
@@ -93,6 +104,8 @@ int serve_parse_int(const char *text, int64_t *ret_number);
 enum MHD_Result serve_reply_error(struct serve_request *request, unsigned status,
 				  const char *format, ...) __attribute__((format(printf, 3, 4)));
 enum MHD_Result serve_reply_text(struct serve_request *request, struct sink_memory *take_text);
+/** As of Prometheus. */
+enum MHD_Result serve_reply_metrics(struct serve_request *request, struct sink_memory *take_text);
 enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memory *take_text);
 /** To another place: 301 or 302. */
 enum MHD_Result serve_reply_redirect(struct serve_request *request, unsigned status,
@@ -157,6 +170,11 @@ int serve_text_write(const struct profile *profile, const char *name, enum sampl
 /** Every thread's stack. Returns 0; -ESRCH; -ENOMEM and others. */
 int serve_threads_profile(struct serve *serve, const char *value_type,
 			  struct profile **ret_profile);
+
+/* serve_metrics.c */
+enum MHD_Result serve_metrics_reply(struct serve_request *request);
+/** Counts an answer. */
+void serve_metrics_count(struct serve_request *request, unsigned code);
 
 /* serve_index.c */
 enum MHD_Result serve_index_reply(struct serve_request *request);

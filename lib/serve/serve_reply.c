@@ -9,6 +9,7 @@
 #include "serve/serve_priv.h"
 
 #define TEXT "text/plain; charset=utf-8"
+#define METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define HTML "text/html; charset=utf-8"
 /* Nothing is loaded, nothing runs; the page has a style of its own. */
 #define POLICY                                                                                     \
@@ -45,6 +46,7 @@ static enum MHD_Result send_off(struct serve_request *request, unsigned status,
 
 	if (!response)
 		return MHD_NO;
+	serve_metrics_count(request, status);
 	result = MHD_queue_response(request->connection, status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -99,6 +101,11 @@ enum MHD_Result serve_reply_not_allowed(struct serve_request *request, const cha
 enum MHD_Result serve_reply_text(struct serve_request *request, struct sink_memory *take_text)
 {
 	return send_off(request, MHD_HTTP_OK, make(take_text, TEXT));
+}
+
+enum MHD_Result serve_reply_metrics(struct serve_request *request, struct sink_memory *take_text)
+{
+	return send_off(request, MHD_HTTP_OK, make(take_text, METRICS));
 }
 
 enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memory *take_text)

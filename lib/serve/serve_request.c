@@ -18,6 +18,7 @@ static void *begin(void *user, const char *target, struct MHD_Connection *connec
 		return NULL;
 	context = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	request->serve = user;
+	request->path = SERVE_PATH_OTHER;
 	request->connection = connection;
 	request->client = context ? context->socket_context : NULL;
 	request->target = strdup(target);

@@ -39,6 +39,8 @@ static const struct serve_entry entries[] = {
 		  "specify the duration in the seconds GET parameter."},
 };
 
+_Static_assert(ARRAY_SIZE(entries) == SERVE_PATH_INDEX, "requests are counted by them");
+
 /* Of other dialects: gperftools and brpc, fgprof. */
 static const struct {
 	const char *path, *name;
@@ -134,7 +136,12 @@ enum MHD_Result serve_route(struct serve_request *request, const char *path)
 						       MHD_HTTP_HEADER_HOST);
 	const struct serve_entry *entry = find_entry(path);
 	bool with_post = entry && entry->what == SERVE_SYMBOL;
+	bool is_index = strcmp(path, ROOT) == 0, is_metrics = strcmp(path, "/metrics") == 0;
 
+	if (entry)
+		request->path = (unsigned)(entry - entries);
+	else if (is_index || is_metrics)
+		request->path = is_index ? SERVE_PATH_INDEX : SERVE_PATH_METRICS;
 	if (!serve_guard_peer(request->serve, request->client))
 		return serve_reply_error(request, MHD_HTTP_FORBIDDEN,
 					 "only the user of this server may ask it");
@@ -151,8 +158,10 @@ enum MHD_Result serve_route(struct serve_request *request, const char *path)
 		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST, "malformed path");
 	if (entry)
 		return reply_entry(request, entry);
-	if (strcmp(path, ROOT) == 0)
+	if (is_index)
 		return serve_index_reply(request);
+	if (is_metrics)
+		return serve_metrics_reply(request);
 	if (strcmp(path, "/debug/pprof") == 0)
 		return serve_reply_redirect(request, MHD_HTTP_MOVED_PERMANENTLY, ROOT);
 	if (strcmp(path, "/") == 0)
