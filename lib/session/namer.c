@@ -19,6 +19,8 @@
 #define NAMER_NAP_MS 100
 /* A weight of 110 against 1024: kernel/sched/core.c sched_prio_to_weight. */
 #define NAMER_NICE 10
+/* While somebody waits for it: the consumer's. */
+#define AWAITED_NICE (-10)
 #define MAX_BATCH 4096
 #define AWAIT_LOOK (2 * NSEC_PER_MSEC)
 
@@ -200,7 +202,7 @@ static void await(struct namer *n, int by)
 	n->awaiting += (unsigned)by;
 	tid = atomic_load(&n->tid);
 	if (tid && n->awaiting == (by > 0 ? 1 : 0))
-		(void)setpriority(PRIO_PROCESS, (id_t)tid, by > 0 ? 0 : NAMER_NICE);
+		(void)setpriority(PRIO_PROCESS, (id_t)tid, by > 0 ? AWAITED_NICE : NAMER_NICE);
 	pthread_mutex_unlock(&n->lock);
 }
 

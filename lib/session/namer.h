@@ -68,7 +68,7 @@ int namer_copy_lines(struct namer *namer, struct profile *profile);
 
 /**
  * Waits until all that was asked for so far is named, or until `until` (CLOCK_MONOTONIC), or the
- * end of the thread. Meanwhile its priority is the usual one, where that is permitted. May be
+ * end of the thread. Meanwhile its priority is high, where that is permitted. May be
  * called from any thread.
  */
 void namer_await(struct namer *namer, uint64_t until);

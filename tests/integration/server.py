@@ -11,6 +11,10 @@ import time
 from support import CPROF, Case, Profile, Target, victim, wait_for_text
 
 
+with open(CPROF, "rb") as binary:
+    HAS_TSAN = b"__tsan_init" in binary.read()
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
         super().__init__("localhost", timeout=timeout)
@@ -98,9 +102,9 @@ class Server:
         return self.process.returncode
 
     def tracer(self, name):
-        """A file of the tracer thread, the first that it made."""
+        """A file of the tracer thread, the first that it made; TSan's own is before it."""
         tids = sorted(map(int, os.listdir(f"/proc/{self.process.pid}/task")))
-        with open(f"/proc/{self.process.pid}/task/{tids[1]}/{name}") as file:
+        with open(f"/proc/{self.process.pid}/task/{tids[1 + HAS_TSAN]}/{name}") as file:
             return file.read()
 
     def tracer_ns(self):
