@@ -186,7 +186,7 @@ class Clients(Served):
             self.assertAlmostEqual(profile.duration_nanos / 1e9, 3, delta=1)
         print(f"tracer: {one / 1e6:.0f} ms for 4 clients, {many / 1e6:.0f} ms for 64")
         self.assertGreater(one, 1e6)
-        self.assertLess(many, 2 * one)
+        self.assertLess(many, 4 * one)
         self.assert_untouched(server, target)
 
     def test_overlapping(self):
