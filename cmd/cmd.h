@@ -28,7 +28,8 @@ int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 
 extern const struct option_table completion_options, doctor_options, dump_options,
-	record_options_table, report_options, top_options;
+	record_options_table, report_options, serve_options, top_options;

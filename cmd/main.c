@@ -14,6 +14,8 @@ const struct cmd cmd_all[] = {
 	{"record", cmd_record, &record_options_table,
 	 "profile a running process or a new command into a pprof file"},
 	{"report", cmd_report, &report_options, "print the top functions of a pprof file"},
+	{"serve", cmd_serve, &serve_options,
+	 "serve the profiles of a process over HTTP, as /debug/pprof of Go programs"},
 	{"top", cmd_top, &top_options,
 	 "show the functions of a running process in a table that renews itself"},
 	{},

@@ -39,5 +39,11 @@ int consumer_symbolize(struct consumer *consumer);
  * any thread, until the consumer is freed. Returns 0 or -ENOMEM. */
 int consumer_name_copy(const struct consumer *consumer, struct profile *copy);
 
+/** Asks the namer for what it was not asked for yet, as far as its queue has room. */
+void consumer_ask(struct consumer *consumer);
+
+/** See session_await_names(). From any thread. */
+void consumer_await_names(const struct consumer *consumer, uint64_t until);
+
 /** Fills in traces, unwind, locations, unnamed and gaps; strings live as long as the consumer. */
 void consumer_stats(struct consumer *consumer, struct session_stats *stats);

@@ -206,8 +206,6 @@ int consumer_lock_finish(struct consumer *consumer, const struct consumer_image 
 
 /* --- consumer_symbols.c --- */
 
-/** Asks the namer for what it was not asked for yet, as far as its queue has room. */
-void consumer_ask(struct consumer *consumer);
 
 /** Gives back what names an image, behind all its places. Returns 0 or -ENOMEM. */
 int consumer_give_back(struct consumer *consumer, struct consumer_image *image);

@@ -132,6 +132,11 @@ int consumer_name_copy(const struct consumer *c, struct profile *copy)
 	return err_trace(namer_copy_lines(c->namer, copy));
 }
 
+void consumer_await_names(const struct consumer *c, uint64_t until)
+{
+	namer_await(c->namer, until);
+}
+
 int consumer_symbolize(struct consumer *c)
 {
 	uint64_t start = clock_now_ns();

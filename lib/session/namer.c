@@ -19,7 +19,10 @@
 #define NAMER_NAP_MS 100
 /* A weight of 110 against 1024: kernel/sched/core.c sched_prio_to_weight. */
 #define NAMER_NICE 10
+/* While somebody waits for it: the consumer's. */
+#define AWAITED_NICE (-10)
 #define MAX_BATCH 4096
+#define AWAIT_LOOK (2 * NSEC_PER_MSEC)
 
 DEFINE_CLEANUP(struct namer *, namer_free)
 
@@ -75,12 +78,21 @@ static void name_next(struct namer *n)
 		r = namer_add_lines(n, message->location, &lines);
 	if (r < 0)
 		n->result = r;
+	atomic_fetch_add(&n->named, 1);
+}
+
+static void nap(struct namer *n)
+{
+	struct pollfd fd = {.fd = n->wake_fd, .events = POLLIN};
+	eventfd_t ignored;
+
+	if (poll(&fd, 1, NAMER_NAP_MS) > 0)
+		(void)eventfd_read(n->wake_fd, &ignored);
 }
 
 static void *namer_main(void *arg)
 {
 	struct namer *n = arg;
-	struct pollfd fd = {.fd = n->wake_fd, .events = POLLIN};
 
 	atomic_store(&n->tid, gettid());
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NAMER_NICE);
@@ -88,9 +100,12 @@ static void *namer_main(void *arg)
 		if (n->done < n->batch.n)
 			name_next(n);
 		else if (!take_batch(n))
-			(void)poll(&fd, 1, NAMER_NAP_MS);
+			nap(n);
 	}
 	n->cpu_ns = clock_thread_cpu_ns();
+	pthread_mutex_lock(&n->lock);
+	atomic_store(&n->tid, 0);
+	pthread_mutex_unlock(&n->lock);
 	return NULL;
 }
 
@@ -163,6 +178,8 @@ static bool put(struct namer *n, const struct namer_message *message)
 		return false;
 	*slot = *message;
 	ring_commit(n->ring, sizeof(*slot));
+	if (message->module)
+		atomic_fetch_add(&n->asked, 1);
 	return true;
 }
 
@@ -174,6 +191,31 @@ bool namer_ask(struct namer *n, uint32_t location, struct module *module, uint64
 bool namer_end_image(struct namer *n, struct namer_image *take_image, bool keep)
 {
 	return put(n, &(struct namer_message){.image = take_image, .keep = keep});
+}
+
+/* Somebody waits for it, or nobody any more. Without the right to raise a priority it stays low. */
+static void await(struct namer *n, int by)
+{
+	pid_t tid;
+
+	pthread_mutex_lock(&n->lock);
+	n->awaiting += (unsigned)by;
+	tid = atomic_load(&n->tid);
+	if (tid && n->awaiting == (by > 0 ? 1 : 0))
+		(void)setpriority(PRIO_PROCESS, (id_t)tid, by > 0 ? AWAITED_NICE : NAMER_NICE);
+	pthread_mutex_unlock(&n->lock);
+}
+
+void namer_await(struct namer *n, uint64_t until)
+{
+	struct timespec look = ns_timespec(AWAIT_LOOK);
+	uint64_t asked = atomic_load(&n->asked);
+
+	await(n, 1);
+	(void)eventfd_write(n->wake_fd, 1);
+	while (atomic_load(&n->named) < asked && atomic_load(&n->tid) && clock_now_ns() < until)
+		(void)nanosleep(&look, NULL);
+	await(n, -1);
 }
 
 void namer_finish(struct namer *n)

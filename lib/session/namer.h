@@ -66,6 +66,13 @@ bool namer_end_image(struct namer *namer, struct namer_image *take_image, bool k
  */
 int namer_copy_lines(struct namer *namer, struct profile *profile);
 
+/**
+ * Waits until all that was asked for so far is named, or until `until` (CLOCK_MONOTONIC), or the
+ * end of the thread. Meanwhile its priority is high, where that is permitted. May be
+ * called from any thread.
+ */
+void namer_await(struct namer *namer, uint64_t until);
+
 /** Ends the thread after the address that it is at. */
 void namer_finish(struct namer *namer);
 

@@ -40,11 +40,14 @@ struct namer {
 	pthread_t thread;
 	bool running;
 	_Atomic bool stop;
-	_Atomic pid_t tid;
+	_Atomic pid_t tid;             /* 0: it has not begun, or has ended */
+	_Atomic uint64_t asked, named; /* addresses */
 
 	bool inlines;
 
-	pthread_mutex_t lock; /* for the names, which namer_copy_lines() reads meanwhile */
+	/* For the names, which namer_copy_lines() reads meanwhile; and for the priority. */
+	pthread_mutex_t lock;
+	unsigned awaiting; /* who waits in namer_await() */
 	struct profile *names;
 	VEC(uint32_t) locations; /* in names, by location - 1 */
 

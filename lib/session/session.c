@@ -242,7 +242,10 @@ void session_progress(const struct session *s, struct session_progress *ret_prog
 		.samples = atomic_load(&s->shared.samples),
 		.dropped = atomic_load(&s->shared.dropped),
 		.threads = atomic_load(&s->shared.threads),
+		.pause_ns = atomic_load(&s->shared.pause_ns),
 	};
+	for (unsigned i = 0; i < SAMPLER_PAUSES; i++)
+		ret_progress->pauses[i] = atomic_load(&s->shared.pauses[i]);
 }
 
 /* Reports progress and looks after the tracer until it is done. */

@@ -27,6 +27,7 @@ struct session_progress {
 	uint64_t elapsed_ns, samples;
 	uint64_t dropped; /* samples for which there was no room */
 	uint32_t threads;
+	uint64_t pauses[SAMPLER_PAUSES], pause_ns; /* stops, by how long they lasted; all of it */
 };
 
 struct session_options {
@@ -110,6 +111,14 @@ int session_set_types(struct session *session, unsigned types);
  * @return 0 or -ENOMEM
  */
 int session_peek(struct session *session, unsigned types, struct profile **ret_profile);
+
+/**
+ * Waits until what was collected up to now has its names, as far as there are any; the next
+ * session_peek() has them. May be called from any thread while session_run() runs.
+ *
+ * @param ns	at most for so long
+ */
+void session_await_names(struct session *session, uint64_t ns);
 
 /** The result of one of the types that were asked for; owned by the session, and there until
  * another one is asked for. Returns 0 or -ENOMEM. */

@@ -75,6 +75,8 @@ void session_peek_serve(struct session *s, uint64_t upto)
 
 	if (!atomic_load(&s->peek.wanted) || upto <= needed(s))
 		return;
+	/* What there was no room for in the namer's queue. */
+	consumer_ask(s->consumer);
 	r = copy_profile(s, &made);
 	pthread_mutex_lock(&s->lock);
 	s->peek.made = made;
@@ -166,4 +168,9 @@ int session_peek(struct session *s, unsigned types, struct profile **ret_profile
 		s->peek.copy = profile_free(s->peek.copy);
 	pthread_mutex_unlock(&s->peek.turn);
 	return err_trace(r);
+}
+
+void session_await_names(struct session *s, uint64_t ns)
+{
+	consumer_await_names(s->consumer, clock_now_ns() + ns);
 }

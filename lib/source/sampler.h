@@ -47,6 +47,10 @@ enum sampler_type {
 #define SAMPLER_TOP_UNKNOWN 0
 #define SAMPLER_TOP_BEYOND 1 /* farther than what was copied: copy as much as is allowed */
 
+/** Pauses, counted by their length while it runs: up to each of these (nanoseconds), and longer. */
+#define SAMPLER_PAUSES 11
+extern const uint64_t sampler_pause_steps[SAMPLER_PAUSES - 1];
+
 struct sampler_shared {
 	_Atomic uint64_t tops[SAMPLER_TOPS];
 	_Atomic uint32_t no_locks[SAMPLER_TOPS]; /* by slot: this round was no wait for a lock */
@@ -56,6 +60,7 @@ struct sampler_shared {
 	_Atomic uint32_t threads;  /* living threads of the target */
 	_Atomic uint64_t samples;  /* taken so far */
 	_Atomic uint64_t dropped;  /* of them, for the queue was full */
+	_Atomic uint64_t pauses[SAMPLER_PAUSES], pause_ns; /* of the stops */
 	/* CLOCK_MONOTONIC. Elapsed time of threads that wait is put into the queue when they move,
 	 * and at the next tick when somebody wants it; up to when all of it is in the queue. */
 	_Atomic uint64_t waits_wanted_at, waits_put_at;

@@ -112,6 +112,22 @@ void sampler_repair(struct sampler *s, struct sampler_target *target, struct sam
 	sampler_thread_rest(s, thread, mend.cut_short);
 }
 
+const uint64_t sampler_pause_steps[SAMPLER_PAUSES - 1] = {
+	10 * NSEC_PER_USEC,  20 * NSEC_PER_USEC,  50 * NSEC_PER_USEC, 100 * NSEC_PER_USEC,
+	200 * NSEC_PER_USEC, 500 * NSEC_PER_USEC, NSEC_PER_MSEC,      2 * NSEC_PER_MSEC,
+	5 * NSEC_PER_MSEC,   10 * NSEC_PER_MSEC,
+};
+
+static void count_pause(struct sampler_shared *shared, uint64_t pause_ns)
+{
+	unsigned i = 0;
+
+	while (i < SAMPLER_PAUSES - 1 && pause_ns > sampler_pause_steps[i])
+		i++;
+	atomic_fetch_add_explicit(&shared->pauses[i], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&shared->pause_ns, pause_ns, memory_order_relaxed);
+}
+
 static void on_stop(struct sampler *s, const struct tracee_event *event)
 {
 	struct sampler_target *target = sampler_target_find(s, event->pid);
@@ -148,6 +164,7 @@ static void on_stop(struct sampler *s, const struct tracee_event *event)
 	tracee_release(s->set, event->tid);
 	pause_ns = sampler_budget_add(s, event);
 	hist_add(&s->stats.pause, pause_ns);
+	count_pause(s->shared, pause_ns);
 	/* What it used is brought up to date when it leaves its CPU, as it did for the stop. */
 	if (snapshot && !looked)
 		sampler_thread_look(s, target, thread, event->asked_ns);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve_options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "cmd.h"
+#include "options.h"
+
+#define DEFAULT_ADDRESS "127.0.0.1:6060"
+
+enum {
+	OPTION_ALLOW_REMOTE = SAMPLING_OPTIONS_END,
+	OPTION_TOKEN_FILE,
+	OPTION_SAME_USER,
+	OPTION_MAX_SAMPLES,
+};
+
+static const struct option_row rows[] = {
+	SAMPLING_ROW_PID,
+	{'n', SAMPLING_NAME},
+	SAMPLING_ROW_TID,
+	{'l', "listen", "ADDRESS",
+	 "HOST:PORT, port 0 for a free one, or unix:PATH (default " DEFAULT_ADDRESS ")"},
+	{OPTION_ALLOW_REMOTE, "allow-remote", NULL,
+	 "listen on addresses that other machines can reach"},
+	{OPTION_TOKEN_FILE, "token-file", "FILE", "answer only who knows the token in this file",
+	 OPTION_FILE},
+	{OPTION_SAME_USER, "same-user", NULL, "answer only programs of the same user, and root's"},
+	{OPTION_MAX_SAMPLES, "max-samples", "N",
+	 "merge the smallest stacks into [other] beyond so many in one answer"},
+	SAMPLING_ROW_FREQUENCY,
+	SAMPLING_ROWS_HOW,
+	{'v', "verbose", NULL, "print what happens; twice: also internal errors"},
+};
+
+const struct option_table serve_options = {
+	.usage = "cprof serve [OPTIONS] -p PID | -n NAME\n"
+		 "       cprof serve [OPTIONS] -- COMMAND [ARGUMENTS]",
+	.about = "Serves the profiles of a process over HTTP, at /debug/pprof/ as Go programs do, "
+		 "to go tool\npprof and to scrapers. The process is looked at only while somebody "
+		 "asks.",
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+	.see = "cprof-serve(1)",
+};
+
+static bool parse_address(const char *text, struct serve_address *ret_address)
+{
+	int r = serve_address_parse(text, ret_address);
+
+	switch (r) {
+	case 0:
+		return true;
+	case SERVE_ADDRESS_MALFORMED:
+		fprintf(stderr,
+			"cprof: -l wants HOST:PORT, e.g. 127.0.0.1:6060 or [::1]:0, or unix:PATH, "
+			"not '%s'.\n",
+			text);
+		return false;
+	case SERVE_ADDRESS_TOO_LONG:
+		fprintf(stderr, "cprof: the path of a Unix socket has 107 characters at most.\n");
+		return false;
+	default:
+		fprintf(stderr, "cprof: there is no host '%s'.\n", ret_address->host);
+		return false;
+	}
+}
+
+/* Its first line. */
+static bool read_token(struct serve_command *command, const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat file;
+	ssize_t n = fd < 0 ? -1 : read(fd, command->token, sizeof(command->token) - 1);
+
+	if (n < 0) {
+		fprintf(stderr, "cprof: cannot read the token in %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	command->token[n] = '\0';
+	command->token[strcspn(command->token, "\r\n")] = '\0';
+	if (!command->token[0] || strlen(command->token) == sizeof(command->token) - 1) {
+		fprintf(stderr,
+			"cprof: %s wants a token of 1 to %zu characters in its first line.\n", path,
+			sizeof(command->token) - 2);
+		return false;
+	}
+	if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_mode & (S_IROTH | S_IRGRP))
+		fprintf(stderr, "cprof: others can read %s; 'chmod 600 %s' mends that.\n", path,
+			path);
+	command->serve.token = command->token;
+	return true;
+}
+
+static bool parse_one(struct serve_command *command, int option, const char *text)
+{
+	uint64_t number;
+
+	switch (option) {
+	case 'n':
+		command->sampling.name = text;
+		return true;
+	case 'l':
+		return parse_address(text, &command->serve.address);
+	case OPTION_ALLOW_REMOTE:
+		command->allow_remote = true;
+		return true;
+	case OPTION_TOKEN_FILE:
+		return read_token(command, text);
+	case OPTION_SAME_USER:
+		command->serve.same_user = true;
+		return true;
+	case OPTION_MAX_SAMPLES:
+		if (parse_u64(text, 1, UINT32_MAX, &number) < 0) {
+			fprintf(stderr,
+				"cprof: --max-samples wants a number from 1 on, not '%s'.\n", text);
+			return false;
+		}
+		command->serve.max_samples = (uint32_t)number;
+		return true;
+	case 'v':
+		command->verbose++;
+		return true;
+	default:
+		return sampling_parse(&command->sampling, option, text);
+	}
+}
+
+static bool check_address(const struct serve_command *command)
+{
+	if (serve_address_is_local(&command->serve.address))
+		return true;
+	if (!command->allow_remote) {
+		fprintf(stderr,
+			"cprof: other machines can reach %s, and would see the names of the "
+			"program's functions,\nfiles and threads; --allow-remote allows that.\n",
+			command->serve.address.host);
+		return false;
+	}
+	fprintf(stderr, "cprof: whoever reaches %s can profile the process%s.\n",
+		command->serve.address.host,
+		command->serve.token ? " with the token, which is sent unencrypted"
+				     : "; --token-file asks for a token");
+	return true;
+}
+
+int serve_options_parse(struct serve_command *command, int argc, char **argv)
+{
+	struct sampler_options *sampler = &command->sampling.session.sampler;
+	const char *text;
+	int option;
+
+	sampling_init(&command->sampling, argc, argv);
+	(void)serve_address_parse(DEFAULT_ADDRESS, &command->serve.address);
+	while ((option = options_next(&serve_options, argc, argv, &text)) != OPTIONS_END) {
+		if (option == OPTIONS_HELP)
+			return OPTIONS_HELP;
+		if (option == OPTIONS_BAD || !parse_one(command, option, text))
+			return CMD_USAGE;
+	}
+	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_address(command))
+		return CMD_USAGE;
+	sampler->types = SERVE_TYPES;
+	sampler->on_demand = true;
+	command->serve.hz = sampler->hz;
+	return CMD_OK;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of cprof serve. */
+#pragma once
+
+#include "sampling.h"
+#include "serve/serve.h"
+
+struct serve_command {
+	struct sampling sampling;
+	struct serve_options serve;
+	bool allow_remote;
+	unsigned verbose;
+	char token[512];
+};
+
+/** Returns CMD_OK, OPTIONS_HELP, or CMD_USAGE or CMD_FAILED after saying what is wrong. To be
+ * released in any case with sampling_deinit(). */
+int serve_options_parse(struct serve_command *options, int argc, char **argv);

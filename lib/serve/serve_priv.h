@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share: the server, its connections, and one request. */
+#pragma once
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/sink.h"
+#include "serve/serve.h"
+#include "serve/serve_hub.h"
+#include "serve/serve_names.h"
+
+/* One more than that waits to be accepted. */
+#define SERVE_MAX_CLIENTS 512
+/* With more than these, the oldest without a request goes. */
+#define SERVE_CROWD 384
+#define SERVE_MAX_BODY (1UL << 20)
+#define SERVE_MAX_HEADER (32 * 1024UL)
+/* The longest profile. */
+#define SERVE_MAX_SECONDS 3600
+
+/* What requests are counted by: an entry's number, or one of these. */
+enum {
+	SERVE_PATH_INDEX = 12,
+	SERVE_PATH_METRICS,
+	SERVE_PATH_OTHER,
+	SERVE_PATHS,
+};
+#define SERVE_CODES 12
+
+/** A connection. */
+struct serve_client {
+	struct serve *serve;
+	struct serve_client *next, *previous; /* newest first */
+	int fd;
+	uint64_t since; /* CLOCK_MONOTONIC: of the state that it is in */
+	enum serve_client_state {
+		SERVE_CLIENT_READING,   /* the request is not all here */
+		SERVE_CLIENT_ANSWERING, /* we work */
+		SERVE_CLIENT_WRITING,   /* the answer is not all gone */
+		SERVE_CLIENT_IDLE,      /* between two requests */
+		SERVE_CLIENT_CLOSED,    /* by us: its time was over */
+	} state;
+	bool is_checked, is_welcome; /* see serve_guard_peer() */
+};
+
+struct serve_clients {
+	pthread_mutex_t lock;
+	struct serve_client *newest, *oldest;
+	unsigned n, busy; /* busy: with a request that is being answered or written */
+};
+
+struct serve {
+	struct serve_options options;
+	struct serve_hub *hub;
+	struct serve_names *names;
+	struct serve_clients clients;
+	struct MHD_Daemon *daemon;
+	int listen_fd;
+	_Atomic uint64_t counts[SERVE_PATHS][SERVE_CODES]; /* see serve_metrics.c */
+	char url[512];
+	char host_name[256]; /* of this machine */
+};
+
+/** A request. Made when its first line is here. */
+struct serve_request {
+	struct serve *serve;
+	struct serve_client *client;
+	struct MHD_Connection *connection;
+	char *target; /* as it came, with what follows the '?' */
+	const char *method;
+	unsigned path; /* that it is counted by */
+	bool has_headers, is_head;
+	struct sink_memory body;
+};
+
+/* serve_clients.c: who is connected, and since when. */
+void serve_clients_init(struct serve_clients *clients);
+void serve_clients_deinit(struct serve_clients *clients);
+/** MHD_NotifyConnectionCallback; `user` is the server. */
+void serve_clients_notify(void *user, struct MHD_Connection *connection, void **context,
+			  enum MHD_ConnectionNotificationCode code);
+void serve_client_enter(struct serve_client *client, enum serve_client_state state);
+/** Shuts those down whose time is over. */
+void serve_clients_reap(struct serve_clients *clients);
+/** Requests that are being answered or written. */
+unsigned serve_clients_busy(struct serve_clients *clients);
+
+/* serve_request.c: the daemon's callbacks. */
+/** Starts to answer. Returns 0 or a negative errno. */
+int serve_requests_start(struct serve *serve);
+
+/** A parameter of the request, the first one of that name; NULL: none. */
+const char *serve_request_param(const struct serve_request *request, const char *name);
+
+/** A whole number as Go's strconv.ParseInt(s, 10, 64) reads it: 0; -EINVAL with 0; -ERANGE with the
+ * nearest there is. NULL is no number. */
+int serve_parse_int(const char *text, int64_t *ret_number);
+
+/* serve_reply.c: answers; each may be given once, and takes the bytes. */
+enum MHD_Result serve_reply_error(struct serve_request *request, unsigned status,
+				  const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum MHD_Result serve_reply_text(struct serve_request *request, struct sink_memory *take_text);
+/** As of Prometheus. */
+enum MHD_Result serve_reply_metrics(struct serve_request *request, struct sink_memory *take_text);
+enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memory *take_text);
+/** To another place: 301 or 302. */
+enum MHD_Result serve_reply_redirect(struct serve_request *request, unsigned status,
+				     const char *path);
+/** A file; bytes NULL: only its head. @param suffix of the name */
+enum MHD_Result serve_reply_file(struct serve_request *request, const char *name,
+				 const char *suffix, struct sink_memory *take_bytes);
+/** 401. */
+enum MHD_Result serve_reply_who(struct serve_request *request);
+/** 405; @param allowed e.g. "GET, HEAD" */
+enum MHD_Result serve_reply_not_allowed(struct serve_request *request, const char *allowed);
+
+/* serve_guard.c: who may ask. */
+/** May this connection ask at all? */
+bool serve_guard_peer(struct serve *serve, struct serve_client *client);
+/** Is the Host header one that we are called by? A page of another site that resolves its name to
+ * our address (DNS rebinding) has its own. */
+bool serve_guard_host(const struct serve *serve, const char *host);
+/** Does the request have the token? */
+bool serve_guard_token(const struct serve_request *request);
+
+/* serve_route.c */
+/** Answers a request that is all here. */
+enum MHD_Result serve_route(struct serve_request *request, const char *path);
+
+/** What is served under a name. */
+enum serve_what {
+	SERVE_RATE,        /* for some time, 30 s if nothing is said: profile */
+	SERVE_COUNT,       /* what was counted so far, or for some time: block */
+	SERVE_EVERY,       /* all threads now: goroutine */
+	SERVE_UNSUPPORTED, /* what Go has and we have not */
+	SERVE_CMDLINE,
+	SERVE_SYMBOL,
+};
+
+/** What there is below /debug/pprof/. */
+struct serve_entry {
+	const char *name;
+	enum serve_what what;
+	enum sampler_type type; /* of RATE and COUNT */
+	bool has_delta;         /* takes `seconds` */
+	const char *about;      /* for the index; of UNSUPPORTED: why */
+	bool is_hidden;         /* not in the index */
+};
+
+const struct serve_entry *serve_entry_get(unsigned index);
+
+/* serve_profile.c */
+enum MHD_Result serve_profile_reply(struct serve_request *request, const struct serve_entry *entry);
+
+/* serve_prune.c */
+/** Merges the smallest samples (by the last value) into one, "[other]", so that no more than
+ * `most` are left. Returns 0 or -ENOMEM. */
+int serve_prune(struct profile **profile, uint32_t most);
+
+/* serve_text.c */
+/** Writes a profile as Go's debug=1. Returns 0 or the sink's error. */
+int serve_text_write(const struct profile *profile, const char *name, enum sampler_type type,
+		     struct sink *sink);
+
+/* serve_threads.c */
+/** Every thread's stack. Returns 0; -ESRCH; -ENOMEM and others. */
+int serve_threads_profile(struct serve *serve, const char *value_type,
+			  struct profile **ret_profile);
+
+/* serve_metrics.c */
+enum MHD_Result serve_metrics_reply(struct serve_request *request);
+/** Counts an answer. */
+void serve_metrics_count(struct serve_request *request, unsigned code);
+
+/* serve_index.c */
+enum MHD_Result serve_index_reply(struct serve_request *request);

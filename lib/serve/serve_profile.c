@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Profiles as answers. Order of checks and messages as Go's (src/net/http/pprof/pprof.go). */
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "pprof/pprof.h"
+#include "serve/serve_priv.h"
+
+#define DEFAULT_SECONDS 30
+
+DEFINE_CLEANUP(struct profile *, profile_free)
+
+static enum MHD_Result reply_failure(struct serve_request *request, int error)
+{
+	if (error == SERVE_HUB_ENDED || error == -ESRCH)
+		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+					 "process %d has ended",
+					 (int)session_pid(serve_hub_session(request->serve->hub)));
+	/* Nobody reads it. */
+	if (error == SERVE_HUB_GONE)
+		return serve_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR,
+					 "context canceled");
+	return serve_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR,
+				 "failed to collect profile: %s", strerror(-error));
+}
+
+static enum MHD_Result reply_file(struct serve_request *request, const struct serve_entry *entry,
+				  const char *suffix, struct profile **profile)
+{
+	uint32_t most = request->serve->options.max_samples;
+	struct sink_memory bytes;
+	int r = 0;
+
+	if (most)
+		r = serve_prune(profile, most);
+	sink_memory_init(&bytes);
+	if (r >= 0)
+		r = pprof_write(*profile, &bytes.sink);
+	if (r >= 0)
+		return serve_reply_file(request, entry->name, suffix, &bytes);
+	sink_memory_deinit(&bytes);
+	return reply_failure(request, r);
+}
+
+static enum MHD_Result reply_text(struct serve_request *request, const struct serve_entry *entry,
+				  const struct profile *profile)
+{
+	struct sink_memory text;
+	int r;
+
+	sink_memory_init(&text);
+	r = serve_text_write(profile, entry->name, entry->type, &text.sink);
+	if (r >= 0)
+		return serve_reply_text(request, &text);
+	sink_memory_deinit(&text);
+	return reply_failure(request, r);
+}
+
+/* profile, wall */
+static enum MHD_Result reply_rate(struct serve_request *request, const struct serve_entry *entry)
+{
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	int64_t seconds;
+	int r = serve_parse_int(serve_request_param(request, "seconds"), &seconds);
+
+	if (r < 0 || seconds <= 0)
+		seconds = DEFAULT_SECONDS;
+	if (seconds > SERVE_MAX_SECONDS)
+		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
+					 "profile duration exceeds server's WriteTimeout");
+	if (request->is_head)
+		return serve_reply_file(request, entry->name, "", NULL);
+	r = serve_hub_collect(request->serve->hub, entry->type, (uint64_t)seconds * NSEC_PER_SEC,
+			      request->client->fd, &profile);
+	return r ? reply_failure(request, r) : reply_file(request, entry, "", &profile);
+}
+
+static int threads_now(struct serve_request *request, const struct serve_entry *entry,
+		       struct profile **ret_profile)
+{
+	return serve_threads_profile(request->serve, entry->name, ret_profile);
+}
+
+/* What came between two looks at all threads. */
+static int threads_delta(struct serve_request *request, const struct serve_entry *entry,
+			 uint64_t ns, struct profile **ret_profile)
+{
+	_cleanup_(profile_free_cleanup) struct profile *first = NULL, *second = NULL;
+	int r = threads_now(request, entry, &first);
+
+	if (r >= 0)
+		r = serve_hub_wait(request->serve->hub, ns, request->client->fd);
+	if (r == 0)
+		r = threads_now(request, entry, &second);
+	return r ? r : profile_subtract(second, first, ret_profile);
+}
+
+static enum MHD_Result reply_delta(struct serve_request *request, const struct serve_entry *entry,
+				   const char *text)
+{
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	int64_t seconds, debug, lasted;
+	uint64_t ns;
+	int r = serve_parse_int(text, &seconds);
+
+	if (r < 0 || seconds <= 0)
+		return serve_reply_error(
+			request, MHD_HTTP_BAD_REQUEST,
+			"invalid value for \"seconds\" - must be a positive integer");
+	if (!entry->has_delta)
+		return serve_reply_error(
+			request, MHD_HTTP_BAD_REQUEST,
+			"\"seconds\" parameter is not supported for this profile type");
+	if (seconds > SERVE_MAX_SECONDS)
+		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
+					 "profile duration exceeds server's WriteTimeout");
+	(void)serve_parse_int(serve_request_param(request, "debug"), &debug);
+	if (debug)
+		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
+					 "seconds and debug params are incompatible");
+	if (entry->what == SERVE_UNSUPPORTED)
+		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
+	if (request->is_head)
+		return serve_reply_file(request, entry->name, "-delta", NULL);
+	ns = (uint64_t)seconds * NSEC_PER_SEC;
+	if (entry->what == SERVE_EVERY)
+		r = threads_delta(request, entry, ns, &profile);
+	else
+		r = serve_hub_collect(request->serve->hub, entry->type, ns, request->client->fd,
+				      &profile);
+	if (r)
+		return reply_failure(request, r);
+	/* Of a difference, Go gives the time of its end. */
+	lasted = profile_duration(profile);
+	profile_set_time(profile, profile_time(profile) + lasted, lasted);
+	return reply_file(request, entry, "-delta", &profile);
+}
+
+/* goroutine?debug=2 */
+static enum MHD_Result reply_all_threads(struct serve_request *request)
+{
+	const struct serve *serve = request->serve;
+	struct sink_memory text;
+	int r;
+
+	sink_memory_init(&text);
+	r = serve->options.write_threads(session_pid(serve_hub_session(serve->hub)), &text.sink);
+	if (r >= 0)
+		return serve_reply_text(request, &text);
+	sink_memory_deinit(&text);
+	return reply_failure(request, r);
+}
+
+/* block, mutex, threadcreate, goroutine, threads without `seconds` */
+static enum MHD_Result reply_now(struct serve_request *request, const struct serve_entry *entry)
+{
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	int64_t debug;
+	int r;
+
+	(void)serve_parse_int(serve_request_param(request, "debug"), &debug);
+	if (entry->what == SERVE_EVERY && debug >= 2)
+		return reply_all_threads(request);
+	if (entry->what == SERVE_EVERY)
+		r = threads_now(request, entry, &profile);
+	else
+		r = serve_hub_total(request->serve->hub, entry->type, &profile);
+	if (r < 0)
+		return reply_failure(request, r);
+	return debug ? reply_text(request, entry, profile)
+		     : reply_file(request, entry, "", &profile);
+}
+
+enum MHD_Result serve_profile_reply(struct serve_request *request, const struct serve_entry *entry)
+{
+	const char *seconds = serve_request_param(request, "seconds");
+	/* trace is no profile in Go, and takes any `seconds`. */
+	bool is_delta =
+		seconds && *seconds && (entry->what != SERVE_UNSUPPORTED || entry->has_delta);
+
+	if (entry->what == SERVE_RATE)
+		return reply_rate(request, entry);
+	if (is_delta)
+		return reply_delta(request, entry, seconds);
+	if (entry->what == SERVE_UNSUPPORTED)
+		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
+	return reply_now(request, entry);
+}
