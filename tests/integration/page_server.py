@@ -49,18 +49,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class PageServer:
-    """kinds: what the next profiles are. gate: clients wait while it is closed."""
+    """url: of the page. asked: what it asked for. gate: its requests wait while that is cleared."""
 
     def __enter__(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.page, self.server.policy = written("page"), written("policy").decode().strip()
-        self.server.kinds, self.server.asked = [], []
-        self.server.gate = threading.Event()
-        self.server.gate.set()
+        self.asked = self.server.asked = []
+        self.gate = self.server.gate = threading.Event()
+        self.server.kinds = []
+        self.gate.set()
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
         return self
+
+    def next(self, kind):
+        """What the next profile asked for will be."""
+        self.server.kinds.append(kind)
 
     def __exit__(self, *_):
         self.server.gate.set()

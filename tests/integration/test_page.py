@@ -23,8 +23,7 @@ class Page(support.Case):
 
     def setUp(self):
         super().setUp()
-        # On a port of its own, so that nothing is remembered between tests.
-        self.server = PageServer().__enter__()
+        self.server = self.make_server()
         self.addCleanup(self.server.__exit__)
         self.browser.devtools("Emulation.clearDeviceMetricsOverride")
         self.browser.devtools("Emulation.setEmulatedMedia", features=[
@@ -32,9 +31,14 @@ class Page(support.Case):
         self.browser.resize(1280, 800)
         self.browser.go(self.server.url)
 
+    def make_server(self):
+        """Something with an url, on a port of its own, so that a browser remembers nothing from one
+        test to the next; and with next(kind), if it is not to choose what profiles hold."""
+        return PageServer().__enter__()
+
     def take(self, kind="plain", type="CPU time"):
         before = self.n_profiles()
-        self.server.server.kinds.append(kind)
+        self.server.next(kind)
         self.browser.choose("#type", type)
         self.browser.click("#start")
         self.browser.wait("return document.querySelector('#shown').options.length > arguments[0]",
@@ -111,7 +115,7 @@ class Graph(Page):
     def test_known_functions_where_they_belong(self):
         self.shot("empty-light")
         self.take()
-        self.assertEqual(self.server.server.asked, ["/debug/pprof/profile?seconds=10&format=json"])
+        self.assertEqual(self.server.asked, ["/debug/pprof/profile?seconds=10&format=json"])
         self.assertIn("all|7.2 s (100 %)", self.under(0.5, 0))
         self.assertIn("main|/src/server.cc:12|server|7.2 s (100 %)|self 0", self.under(0.5, 1))
         self.assertIn("serve(int)|/src/server.cc:22|server|6.2 s (86.1 %)", self.under(0.5, 2))
@@ -350,7 +354,7 @@ class Controls(Page):
 
 class Taking(Page):
     def test_progress_and_cancel(self):
-        self.server.server.gate.clear()
+        self.server.gate.clear()
         self.browser.run("document.querySelector('#seconds').value = 3")
         self.browser.click("#start")
         self.browser.wait("return /[0-9] s left/.test(document.querySelector('#waiting').textContent)",
@@ -363,13 +367,13 @@ class Taking(Page):
         self.browser.wait("return document.querySelector('#progress').hidden", "the end")
         self.assertEqual(self.n_profiles(), 0)
         self.assertTrue(self.browser.run("return document.querySelector('#message').hidden"))
-        self.assertEqual(self.server.server.asked, ["/debug/pprof/profile?seconds=3&format=json"])
+        self.assertEqual(self.server.asked, ["/debug/pprof/profile?seconds=3&format=json"])
 
     def test_types(self):
         for name, path in (("Wall", "wall?seconds=10&"), ("Waiting", "block?seconds=10&"),
                            ("Threads, once", "threads?"), ("Threads made", "threadcreate?seconds=10&")):
             self.take("plain", name)
-            self.assertEqual(self.server.server.asked.pop(), f"/debug/pprof/{path}format=json")
+            self.assertEqual(self.server.asked.pop(), f"/debug/pprof/{path}format=json")
 
     def test_errors_are_text(self):
         self.take()
