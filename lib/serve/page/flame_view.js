@@ -6,7 +6,8 @@
 
 const ROW = 20;       /* CSS pixels */
 const PADDING = 4;    /* between the edge of a frame and its text */
-const FONT = '12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
+const FONT_SIZE = 12;
+const FONT = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
 const SMALLEST = 1;   /* narrower ones become a strip, and cannot be walked to */
 
 function make(tag, className, parent, text) {
@@ -125,8 +126,8 @@ class FlameView {
 
 	/* Where a frame is drawn: [left, width] in CSS pixels; ancestors of the focus are as wide as
 	 * all. */
-	extent(node) {
-		const width = this.canvas.clientWidth, {focus} = this;
+	extent(node, width = this.canvas.clientWidth) {
+		const {focus} = this;
 		const scale = focus.value > 0 ? width / focus.value : 0;
 		const left = (node.x - focus.x) * scale, right = left + node.value * scale;
 
@@ -221,9 +222,9 @@ class FlameView {
 			canvas.width = Math.round(width * ratio);
 			canvas.height = Math.round(height * ratio);
 		}
-		context.setTransform(ratio, 0, 0, ratio, 0, 0);
-		context.clearRect(0, 0, width, height);
-		context.font = FONT;
+		this.ratio = ratio;
+		context.clearRect(0, 0, canvas.width, canvas.height);
+		context.font = `${FONT_SIZE * ratio}px ${FONT}`;
 		context.textBaseline = "middle";
 		this.charWidth = context.measureText("0").width;
 		this.drawnFrames = 0;
@@ -234,33 +235,46 @@ class FlameView {
 		const last = Math.ceil((scroller.scrollTop + height) / ROW);
 
 		for (let depth = first; depth < last && depth < this.tree.rows.length; depth++)
-			this.drawRow(depth, depth * ROW - scroller.scrollTop);
+			this.drawRow(depth);
 		this.drawMarks();
 		canvas.dataset.drawn = this.drawnFrames;
 	}
 
-	drawRow(depth, top) {
-		const {context, dark, searching} = this;
+	/* Where a row begins and ends on the canvas, in its own pixels. Frames fill whole ones, or
+	 * their edges would be blurred. */
+	rowEdges(depth) {
+		const top = depth * ROW - this.scroller.scrollTop;
+
+		return [Math.round(top * this.ratio), Math.round((top + ROW) * this.ratio)];
+	}
+
+	drawRow(depth) {
+		const {context, dark, searching, ratio} = this, [top, bottom] = this.rowEdges(depth);
+		const width = this.canvas.clientWidth, padding = PADDING * ratio;
 		let filled = -1;
 
+		context.globalAlpha = depth < this.focus.depth ? 0.6 : 1;
 		for (const node of this.seen(depth)) {
-			const [left, width] = this.extent(node);
+			const [from, size] = this.extent(node, width), left = Math.round(from * ratio);
+			const right = Math.max(left + 1, Math.round((from + size) * ratio));
 
 			/* Of many thin ones in one pixel, the first. */
-			if (width < SMALLEST && Math.floor(left) <= filled && !node.matched)
+			if (left < filled && right <= filled && !node.matched)
 				continue;
-			filled = Math.floor(left + width);
+			filled = right;
 			this.drawnFrames++;
-			context.globalAlpha = node.depth < this.focus.depth ? 0.6 : 1;
 			context.fillStyle = frameColour(node, this.tree, dark, searching);
-			context.fillRect(left, top, width < 3 ? Math.max(width, 0.6) : width - 1, ROW - 1);
+			/* A gap beside those that are wide enough. */
+			context.fillRect(left, top, right - left - (right - left > 2 * ratio ? 1 : 0),
+				bottom - top - 1);
 
-			const text = fitText(node.name, width - 2 * PADDING, this.charWidth);
+			const room = right - left - 2 * padding;
+			const text = fitText(node.name, room, this.charWidth);
 
 			if (text) {
 				context.fillStyle = textColour(node, dark, searching);
 				/* Squeezes what has wider characters. */
-				context.fillText(text, left + PADDING, top + ROW / 2, width - 2 * PADDING);
+				context.fillText(text, left + padding, (top + bottom) / 2, room);
 			}
 		}
 		context.globalAlpha = 1;
@@ -268,19 +282,20 @@ class FlameView {
 
 	/* What the pointer is on, and what the keys are. */
 	drawMarks() {
-		const {context, dark} = this, focused = document.activeElement === this.canvas;
+		const {context, dark, ratio} = this, focused = document.activeElement === this.canvas;
 
 		for (const node of [this.hovered, focused ? this.selected : null]) {
 			if (!node)
 				continue;
-			const [left, width] = this.extent(node);
+			const [left, width] = this.extent(node), [top, bottom] = this.rowEdges(node.depth);
+			const line = Math.round((node === this.hovered ? 1 : 2) * ratio);
 
 			if (width < 0)
 				continue;
-			context.lineWidth = node === this.hovered ? 1 : 2;
+			context.lineWidth = line;
 			context.strokeStyle = dark ? "#ffffff" : "#000000";
-			context.strokeRect(left + 1, node.depth * ROW - this.scroller.scrollTop + 0.5,
-				Math.max(1, width - 3), ROW - 2);
+			context.strokeRect(Math.round(left * ratio) + line / 2, top + line / 2,
+				Math.max(1, Math.round(width * ratio) - 1 - line), bottom - top - 1 - line);
 		}
 	}
 }
