@@ -1,114 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page for people, in a real Chromium: what is drawn is asked for with the pointer and the
-keys, as people do. PAGE_SHOTS, if set, is a folder that pictures of it are put into."""
-import os
-import shutil
-import tempfile
-
+keys, as people do."""
 import support
-from browser import Browser
-from page_server import PageServer, profile, written
-
-ROW = 20  # height of a frame in flame_view.js
-SHOTS = os.environ.get("PAGE_SHOTS")
-
-
-class Page(support.Case):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.mkdtemp(prefix="cprof-test-")
-        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
-        cls.browser = Browser(folder)
-        cls.addClassCleanup(cls.browser.__exit__)
-
-    def setUp(self):
-        super().setUp()
-        self.server = self.make_server()
-        self.addCleanup(self.server.__exit__)
-        self.browser.devtools("Emulation.clearDeviceMetricsOverride")
-        self.browser.devtools("Emulation.setEmulatedMedia", features=[
-            {"name": "prefers-color-scheme", "value": "light"}])
-        self.browser.resize(1280, 800)
-        self.browser.go(self.server.url)
-
-    def make_server(self):
-        """Something with an url, on a port of its own, so that a browser remembers nothing from one
-        test to the next; and with next(kind), if it is not to choose what profiles hold."""
-        return PageServer().__enter__()
-
-    def take(self, kind="plain", type="CPU time"):
-        before = self.n_profiles()
-        self.server.next(kind)
-        self.browser.choose("#type", type)
-        self.browser.click("#start")
-        self.browser.wait("return document.querySelector('#shown').options.length > arguments[0]",
-                          "a profile", before)
-        self.drawn()
-
-    def n_profiles(self):
-        return self.browser.run("return document.querySelector('#shown').options.length")
-
-    def drawn(self):
-        """How many frames there are, when all that was asked for is drawn."""
-        self.browser.post("/execute/async", {"args": [], "script": """const done = arguments[0];
-            requestAnimationFrame(() => requestAnimationFrame(() => done()));"""})
-        return int(self.browser.run(
-            "return document.querySelector('.flame-canvas').dataset.drawn ?? 0"))
-
-    def spot(self, share, row):
-        """Where a frame is: share of the width, 0 to 1, and row, the root's being 0."""
-        x, y, width = self.browser.run("""
-            const box = document.querySelector('.flame-canvas').getBoundingClientRect();
-            return [box.left, box.top, box.width];""")
-        return x + share * width, y + (row + 0.5) * ROW
-
-    def under(self, share, row):
-        """What the page says of the frame there; "" when there is none."""
-        self.browser.pointer(*self.spot(share, row))
-        return self.browser.run("""const tip = document.querySelector('.flame-tip');
-            return tip.hidden ? "" : [...tip.children].map((e) => e.textContent).join("|");""")
-
-    def pointer_away(self):
-        self.browser.pointer(5, 5)
-
-    def click(self, share, row):
-        self.browser.pointer(*self.spot(share, row), click=True)
-
-    def detail(self):
-        return self.browser.run("""return [...document.querySelectorAll('.flame-detail span')]
-            .map((e) => e.textContent).join("|");""")
-
-    def rows(self):
-        """The table: lists of texts."""
-        return self.browser.run("""return [...document.querySelectorAll('.flame-table tbody tr')]
-            .map((row) => [...row.cells].map((cell) => cell.innerText.trim().replace(/\\s+/g, ' ')))""")
-
-    def colour(self, share, row):
-        """Of the lower left corner of a frame, where no text is."""
-        return self.browser.run("""const [share, y] = arguments;
-            const canvas = document.querySelector('.flame-canvas'), ratio = devicePixelRatio;
-            const x = share * canvas.clientWidth, pixel = document.createElement('canvas');
-            const context = pixel.getContext('2d', {willReadFrequently: true});
-            context.drawImage(canvas, -Math.floor(x * ratio), -Math.floor(y * ratio));
-            return [...context.getImageData(0, 0, 1, 1).data];""",
-            share, row * ROW + ROW - 4)
-
-    def shot(self, name):
-        if SHOTS:
-            self.drawn()
-            os.makedirs(SHOTS, exist_ok=True)
-            self.browser.screenshot(os.path.join(SHOTS, name + ".png"))
-
-    def tearDown(self):
-        """Whatever was tested: nothing went wrong aloud, and nobody else was asked anything."""
-        errors = [e for e in self.browser.log("browser")
-                  if e["level"] in ("SEVERE", "WARNING") and e["message"] not in self.expected]
-        self.assertEqual([e for e in errors if "500 (" not in e["message"]], [])
-        for url in self.browser.requests():
-            self.assertTrue(url.startswith((self.server.url, "data:", "chrome:", "about:")), url)
-        self.assertIsNone(self.browser.run("return window.hacked ?? null"))
-
-    expected = ()
+from page_case import ROW, Page
+from page_server import profile, written
 
 
 class Graph(Page):
@@ -124,7 +19,8 @@ class Graph(Page):
         self.assertIn("compress(char const*, unsigned long)|", self.under(0.1, 4))
         self.assertIn("2.6 s (36.1 %)|self 1.4 s", self.under(0.1, 4))
         self.assertIn("http::parse(", self.under(300 / 720, 4))
-        self.assertIn("__memcpy_avx_unaligned_erms|/src/server.cc:52|libc.so.6|", self.under(0.1, 5))
+        self.assertIn("__memcpy_avx_unaligned_erms|/src/server.cc:52|libc.so.6|",
+                      self.under(0.1, 5))
         # Right of where its callee ends it has no callee, and nothing is drawn.
         self.assertEqual(self.under(200 / 720, 5), "")
         self.assertEqual(self.colour(200 / 720, 5)[3], 0)
@@ -138,7 +34,7 @@ class Graph(Page):
         whole = self.drawn()
         self.click(300 / 720, 4)
         self.drawn()
-        for row, name in enumerate(["all", "main", "serve(int)", "handle(Request&)", "http::parse("]):
+        for row, name in enumerate(["all", "main", "serve(int)", "handle(", "http::parse("]):
             for share in 0.02, 0.98:
                 self.assertIn(name, self.under(share, row))
         self.assertIn("1.6 s (22.2 %)", self.detail())
@@ -153,7 +49,7 @@ class Graph(Page):
         self.assertIn("compress", self.under(0.98, 4))
         self.browser.click("#reset")
         self.assertEqual(self.drawn(), whole)
-        self.assertFalse(self.browser.run("return document.querySelector('#reset').disabled === false"))
+        self.assertTrue(self.browser.run("return document.querySelector('#reset').disabled"))
 
     def test_keys(self):
         self.take()
@@ -177,7 +73,8 @@ class Graph(Page):
         self.browser.press("t")
         self.assertTrue(self.browser.run("return document.querySelector('.flame-view').hidden"))
         # Every control can be reached, and has a name.
-        nameless = self.browser.run("""return [...document.querySelectorAll('button, select, input')]
+        nameless = self.browser.run("""
+            return [...document.querySelectorAll('button, select, input')]
             .filter((e) => !(e.labels?.length || e.textContent.trim() || e.ariaLabel))
             .map((e) => e.outerHTML)""")
         self.assertEqual(nameless, [])
@@ -264,7 +161,8 @@ class Controls(Page):
         self.assertEqual({row[2] for row in self.rows()}, {"log_loop()", "log(char const*)"})
         # From the table to the graph.
         self.browser.click(".flame-link")
-        self.assertTrue(self.browser.run("return document.querySelector('.flame-table-box').hidden"))
+        self.assertTrue(self.browser.run(
+            "return document.querySelector('.flame-table-box').hidden"))
         self.assertEqual(self.browser.text("#matched"), "13.9 % matched")
 
     def test_threads(self):
@@ -355,33 +253,34 @@ class Controls(Page):
 class Taking(Page):
     def test_progress_and_cancel(self):
         self.server.gate.clear()
-        self.browser.run("document.querySelector('#seconds').value = 3")
+        self.browser.run("document.querySelector('#seconds').value = 5")
         self.browser.click("#start")
-        self.browser.wait("return /[0-9] s left/.test(document.querySelector('#waiting').textContent)",
-                          "progress")
+        self.wait_for_text("#waiting", " s left")
         self.browser.wait("return document.querySelector('#bar').value > 0", "a bar")
         self.shot("progress-light")
-        self.browser.wait("return document.querySelector('#waiting').textContent === 'finding names'",
-                          "its end")
+        self.wait_for_text("#waiting", "finding names")
         self.browser.click("#cancel")
         self.browser.wait("return document.querySelector('#progress').hidden", "the end")
         self.assertEqual(self.n_profiles(), 0)
         self.assertTrue(self.browser.run("return document.querySelector('#message').hidden"))
-        self.assertEqual(self.server.asked, ["/debug/pprof/profile?seconds=3&format=json"])
+        self.assertEqual(self.server.asked, ["/debug/pprof/profile?seconds=5&format=json"])
 
     def test_types(self):
         for name, path in (("Wall", "wall?seconds=10&"), ("Waiting", "block?seconds=10&"),
-                           ("Threads, once", "threads?"), ("Threads made", "threadcreate?seconds=10&")):
+                           ("Threads, once", "threads?"),
+                           ("Threads made", "threadcreate?seconds=10&")):
             self.take("plain", name)
             self.assertEqual(self.server.asked.pop(), f"/debug/pprof/{path}format=json")
 
     def test_errors_are_text(self):
+        self.expected = ("500 (",)
         self.take()
         self.browser.choose("#type", "Locks held")
         self.browser.click("#start")
         self.browser.wait("return !document.querySelector('#message').hidden", "a message")
         self.assertEqual(self.browser.text("#message"), "process 4711 has ended: <b>grün</b>")
-        self.assertEqual(self.browser.run("return document.querySelector('#message').children.length"), 0)
+        self.assertEqual(self.browser.run(
+            "return document.querySelector('#message').children.length"), 0)
         self.shot("error-light")
         # What was there is still there, and the next one takes the message away.
         self.assertEqual(self.n_profiles(), 1)
@@ -404,15 +303,15 @@ class Taking(Page):
         self.assertEqual(len(self.rows()), 3)
         self.browser.press("/", *"<script>")
         self.assertEqual(len(self.rows()), 1)
-        self.assertEqual(self.browser.run("return document.querySelectorAll('main img, script').length"),
-                         1)
+        self.assertEqual(self.browser.run(
+            "return document.querySelectorAll('main img, script').length"), 1)
         # tearDown() sees whether one ran.
 
     def test_the_policy_lets_in_the_page_only(self):
         page = written("page").decode()
         self.server.server.page = page.replace(
-            "</body>", "<script>window.let_in = 1</script><img src=x onerror='window.let_in = 2'></body>"
-        ).encode()
+            "</body>", "<script>window.let_in = 1</script>"
+            "<img src=x onerror='window.let_in = 2'></body>").encode()
         self.browser.go(self.server.url)
         self.take()
         self.assertIsNone(self.browser.run("return window.let_in ?? null"))
