@@ -107,9 +107,12 @@ enum MHD_Result serve_reply_text(struct serve_request *request, struct sink_memo
 /** As of Prometheus. */
 enum MHD_Result serve_reply_metrics(struct serve_request *request, struct sink_memory *take_text);
 enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memory *take_text);
-/** To another place: 301 or 302. */
-enum MHD_Result serve_reply_redirect(struct serve_request *request, unsigned status,
-				     const char *path);
+/** The page for people. */
+enum MHD_Result serve_reply_page(struct serve_request *request);
+/** For that page. */
+enum MHD_Result serve_reply_json(struct serve_request *request, char *take_text, size_t size);
+/** To another place: 301. */
+enum MHD_Result serve_reply_redirect(struct serve_request *request, const char *path);
 /** A file; bytes NULL: only its head. @param suffix of the name */
 enum MHD_Result serve_reply_file(struct serve_request *request, const char *name,
 				 const char *suffix, struct sink_memory *take_bytes);

@@ -6,7 +6,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "pprof/pprof.h"
+#include "report/report_json.h"
 #include "serve/serve_priv.h"
+#include "symbol/symbol.h"
 
 #define DEFAULT_SECONDS 30
 
@@ -26,15 +28,29 @@ static enum MHD_Result reply_failure(struct serve_request *request, int error)
 				 "failed to collect profile: %s", strerror(-error));
 }
 
+/* For the page: the last value of each sample. */
+static enum MHD_Result reply_json(struct serve_request *request, const struct profile *profile)
+{
+	size_t size;
+	char *text;
+	int r = report_json(profile, profile_get_spec(profile)->n_sample_types - 1, symbol_demangle,
+			    &text, &size);
+
+	return r < 0 ? reply_failure(request, r) : serve_reply_json(request, text, size);
+}
+
 static enum MHD_Result reply_file(struct serve_request *request, const struct serve_entry *entry,
 				  const char *suffix, struct profile **profile)
 {
+	const char *format = serve_request_param(request, "format");
 	uint32_t most = request->serve->options.max_samples;
 	struct sink_memory bytes;
 	int r = 0;
 
 	if (most)
 		r = serve_prune(profile, most);
+	if (r >= 0 && format && strcmp(format, "json") == 0)
+		return reply_json(request, *profile);
 	sink_memory_init(&bytes);
 	if (r >= 0)
 		r = pprof_write(*profile, &bytes.sink);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "serve/serve_page.h"
 #include "serve/serve_priv.h"
 
 #define TEXT "text/plain; charset=utf-8"
@@ -117,6 +118,33 @@ enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memo
 	return send_off(request, MHD_HTTP_OK, response);
 }
 
+enum MHD_Result serve_reply_page(struct serve_request *request)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		serve_page_size, (void *)(uintptr_t)serve_page, MHD_RESPMEM_PERSISTENT);
+
+	if (!response)
+		return MHD_NO;
+	add(response, "X-Content-Type-Options", "nosniff");
+	add(response, MHD_HTTP_HEADER_CONTENT_TYPE, HTML);
+	add(response, "Content-Security-Policy", serve_page_policy);
+	return send_off(request, MHD_HTTP_OK, response);
+}
+
+enum MHD_Result serve_reply_json(struct serve_request *request, char *take_text, size_t size)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(size, take_text, MHD_RESPMEM_MUST_FREE);
+
+	if (!response) {
+		free(take_text);
+		return MHD_NO;
+	}
+	add(response, "X-Content-Type-Options", "nosniff");
+	add(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	return send_off(request, MHD_HTTP_OK, response);
+}
+
 /* As Go's net/http does in its answers. */
 static void write_escaped(struct sink *sink, const char *text)
 {
@@ -134,8 +162,7 @@ static void write_escaped(struct sink *sink, const char *text)
 	}
 }
 
-enum MHD_Result serve_reply_redirect(struct serve_request *request, unsigned status,
-				     const char *path)
+enum MHD_Result serve_reply_redirect(struct serve_request *request, const char *path)
 {
 	const char *query = strchr(request->target, '?');
 	struct MHD_Response *response;
@@ -149,14 +176,13 @@ enum MHD_Result serve_reply_redirect(struct serve_request *request, unsigned sta
 	sink_memory_init(&body);
 	(void)sink_printf(&body.sink, "<a href=\"");
 	write_escaped(&body.sink, to);
-	(void)sink_printf(&body.sink, "\">%s</a>.\n\n",
-			  status == MHD_HTTP_FOUND ? "Found" : "Moved Permanently");
+	(void)sink_printf(&body.sink, "\">Moved Permanently</a>.\n\n");
 	response = make(&body, HTML);
 	if (response) {
 		add(response, MHD_HTTP_HEADER_LOCATION, to);
 		add(response, "Content-Security-Policy", POLICY);
 	}
-	return send_off(request, status, response);
+	return send_off(request, MHD_HTTP_MOVED_PERMANENTLY, response);
 }
 
 /* Never called: only for answers to HEAD, whose length nobody knows. */

@@ -163,9 +163,9 @@ enum MHD_Result serve_route(struct serve_request *request, const char *path)
 	if (is_metrics)
 		return serve_metrics_reply(request);
 	if (strcmp(path, "/debug/pprof") == 0)
-		return serve_reply_redirect(request, MHD_HTTP_MOVED_PERMANENTLY, ROOT);
+		return serve_reply_redirect(request, ROOT);
 	if (strcmp(path, "/") == 0)
-		return serve_reply_redirect(request, MHD_HTTP_FOUND, ROOT);
+		return serve_reply_page(request);
 	if (strncmp(path, ROOT, strlen(ROOT)) == 0)
 		return serve_reply_error(request, MHD_HTTP_NOT_FOUND, "Unknown profile");
 	return serve_reply_error(request, MHD_HTTP_NOT_FOUND, "404 page not found");

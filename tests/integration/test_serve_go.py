@@ -54,7 +54,7 @@ DIFFERENT = {
     "/debug/pprof/heap?debug=1": (200, 501), "/debug/pprof/heap?gc=1": (200, 501),
     "/debug/pprof/trace?seconds=0.1": (200, 501),
     "/debug/pprof/wall?seconds=1": (404, 200), "/debug/fgprof?seconds=1": (404, 200),
-    "/debug/pprof/threads": (404, 200), "/": (404, 302), "/other": (404, 404),
+    "/debug/pprof/threads": (404, 200), "/": (404, 200), "/other": (404, 404),
 }
 
 

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking a profile: the request, its progress, what the server says when it cannot. */
+
+const MAX_MESSAGE = 2000; /* characters of a server's error */
+
+const element = (id) => document.getElementById(id);
+
+function showMessage(text) {
+	element("message").textContent = text.slice(0, MAX_MESSAGE);
+	element("message").hidden = text === "";
+}
+
+/* "threads" is of one moment. */
+function takesTime(type) {
+	return type !== "threads";
+}
+
+function showProgress(began, seconds) {
+	const gone = (performance.now() - began) / 1000;
+
+	if (seconds && gone < seconds) {
+		element("bar").value = gone / seconds;
+		element("waiting").textContent = `${Math.ceil(seconds - gone)} s left`;
+	} else {
+		/* Without a value the bar says that nobody knows how long. */
+		element("bar").removeAttribute("value");
+		element("waiting").textContent = seconds ? "finding names" : "looking at threads";
+	}
+}
+
+/* What a server's answer has to have, whatever else it is. */
+function checkProfile(profile) {
+	for (const list of ["names", "files", "modules", "frames", "processes", "threads", "stacks",
+		"samples"])
+		if (!Array.isArray(profile?.[list]))
+			throw new Error("The answer is not a profile.");
+	return profile;
+}
+
+/* Returns the profile; throws an Error whose message is for people. */
+async function fetchProfile(type, seconds, signal) {
+	const path = `debug/pprof/${type}?` + (seconds ? `seconds=${seconds}&` : "") + "format=json";
+	let answer;
+
+	try {
+		answer = await fetch(path, {signal, cache: "no-store"});
+	} catch (error) {
+		if (signal.aborted)
+			throw error;
+		throw new Error("The server does not answer. Has it ended?");
+	}
+	const text = await answer.text();
+
+	if (!answer.ok)
+		throw new Error(text.trim() || `The server answered ${answer.status}.`);
+	try {
+		return checkProfile(JSON.parse(text));
+	} catch (error) {
+		throw error instanceof SyntaxError ? new Error("The answer is not JSON.") : error;
+	}
+}
+
+/* One at a time; taken(type, profile) is called when it is there. */
+function setUpTaking(taken) {
+	let running = null;
+
+	const take = async () => {
+		const type = element("type").value;
+		const seconds = takesTime(type) ? Number(element("seconds").value) : 0;
+		const began = performance.now(), control = new AbortController();
+		const timer = setInterval(() => showProgress(began, seconds), 100);
+
+		running = control;
+		showMessage("");
+		setBusy(true);
+		showProgress(began, seconds);
+		try {
+			taken(type, await fetchProfile(type, seconds, control.signal));
+		} catch (error) {
+			if (!control.signal.aborted)
+				showMessage(error.message);
+		}
+		clearInterval(timer);
+		running = null;
+		setBusy(false);
+	};
+
+	element("take").addEventListener("submit", (event) => {
+		event.preventDefault();
+		if (!running)
+			take();
+	});
+	element("cancel").addEventListener("click", () => running?.abort());
+	element("type").addEventListener("change", () => {
+		element("seconds").disabled = !takesTime(element("type").value);
+	});
+	element("seconds").disabled = !takesTime(element("type").value);
+}
+
+function setBusy(busy) {
+	const hadFocus = document.activeElement;
+
+	element("start").disabled = busy;
+	element("cancel").hidden = !busy;
+	element("progress").hidden = !busy;
+	/* What has the focus must not go away under the keys. */
+	if (busy && hadFocus === element("start"))
+		element("cancel").focus();
+	else if (!busy && hadFocus === element("cancel"))
+		element("start").focus();
+}
