@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page for people, in a real Chromium: what is drawn is asked for with the pointer and the
 keys, as people do."""
+import server
 import support
 from page_case import ROW, Page
 from page_server import profile, written
@@ -333,6 +334,53 @@ class Taking(Page):
             alone, profile("plain"))
         self.assertEqual(names, ["cprofFlame"])
         self.assertEqual(self.drawn(), 19)
+
+
+class RealServer:
+    """A cprof serve of a victim, as Page.make_server() wants it."""
+
+    def __init__(self):
+        self.target = support.Target([support.victim("shares"), "600"], wait_for="ready")
+        self.server = server.Server("-p", self.target.pid)
+        self.url = self.server.url.removesuffix("debug/pprof/")
+
+    def next(self, kind):
+        """What it holds is not ours to choose."""
+
+    def __exit__(self, *_):
+        self.server.__exit__()
+        self.target.__exit__()
+
+
+class Served(Page):
+    """By the real server, from a real process."""
+
+    def make_server(self):
+        return RealServer()
+
+    def seconds(self, text):
+        self.browser.run("""const field = document.querySelector('#seconds');
+            field.value = arguments[0]; field.dispatchEvent(new Event('change'))""", text)
+
+    def test_a_process_at_work(self):
+        self.seconds("1")
+        self.take(type="Wall time")
+        self.assertGreater(self.drawn(), 20)
+        self.browser.press("t")
+        names = {row[-1].split()[0] if row else "" for row in self.rows()}
+        self.assertTrue({"wait_sleep", "wait_poll", "wait_pipe"} <=
+                        {word for row in self.rows() for cell in row for word in cell.split()},
+                        names)
+        self.browser.press("t")
+        self.browser.press("/", *"wait_poll")
+        # One thread of eight.
+        share = float(self.browser.text("#matched").split()[0])
+        self.assertAlmostEqual(share, 12.5, delta=2)
+        self.browser.press("Escape")
+        self.take(type="CPU time")
+        self.browser.press("/", *"compute")
+        self.assertGreater(float(self.browser.text("#matched").split()[0]), 50)
+        self.shot("served-light")
 
 
 if __name__ == "__main__":
