@@ -46,11 +46,11 @@ class Waits(Case):
             profile = Profile(self.path("o." + name))
             spent = profile.cumulative(1)
             for wait, ns in truth.items():
-                if wait == "wait_disk" and name == "block" and on_cpu:
+                # How much of reading is spent on a CPU depends on the disk, and on who else has it.
+                if wait == "wait_disk" and name == "block":
+                    self.assertLess(spent.get(wait, 0), 1.03 * ns, done.stderr)
                     continue
-                # Of reading, some is spent on the CPU.
-                bound = 0.06 if wait == "wait_disk" and name == "block" else 0.02
-                self.assertAlmostEqual(spent[wait] / whole, ns / whole, delta=bound,
+                self.assertAlmostEqual(spent[wait] / whole, ns / whole, delta=0.02,
                                        msg=(wait, name, done.stderr))
             for wait, word in WAITS.items():
                 words = self.words_of(profile, wait)
