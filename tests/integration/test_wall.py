@@ -121,13 +121,18 @@ class Wall(Case):
         said = f"{mine}, of {run / elapsed:.3f} and {delay / elapsed:.3f}"
         self.assertGreater(run / elapsed, 0.05)
         self.assertAlmostEqual(sum(mine.values()), 1, delta=0.02, msg=said)
-        self.assertAlmostEqual(mine["running"], run / elapsed, delta=0.03, msg=said)
-        self.assertAlmostEqual(mine.get("runnable", 0), delay / elapsed, delta=0.03, msg=said)
+        # What it was owed when the recording ended has no stack, and no state. The kernel's count is
+        # of a little more than the recording.
+        unseen = mine.get("not sampled", 0)
+        self.assertLess(unseen, 0.1, said)
+        self.assertGreater(mine["running"] + unseen, run / elapsed - 0.05, said)
+        self.assertLess(mine["running"], run / elapsed + 0.05, said)
+        self.assertAlmostEqual(mine.get("runnable", 0), delay / elapsed, delta=0.05, msg=said)
         waits = sum(s.values[0] for s in block.samples if s.labels.get("tid") == str(target.pid))
         self.assertGreater(waits, 2000)
         delays = sum(s.values[1] for s in block.samples if s.labels.get("tid") == str(target.pid))
         self.assertAlmostEqual(delays / block.duration_nanos, 1 - (run + delay) / elapsed,
-                               delta=0.03, msg=said)
+                               delta=0.07, msg=said)
 
     def test_a_leader_that_has_ended(self):
         with Target([victim("blocked-gcc-o2"), "5", "leave"], wait_for="ready") as target:
