@@ -65,7 +65,9 @@ class Create(Case):
         self.assertGreater(Profile(self.path("out.cpu.pb.gz")).total(1), 0)
 
     def test_pprof_reads_it(self):
-        self.run_command([victim("makers"), "20"], "--type=threadcreate", stdin=subprocess.DEVNULL)
+        # For some time: the libraries of a program are looked at when it has begun.
+        self.run_command([victim("makers"), str(10 * ROUNDS)], "--type=threadcreate",
+                         stdin=subprocess.DEVNULL)
         top = self.pprof("-top", "-cum", self.path("out.pb.gz"))
         self.assertIn("Type: threadcreate", top)
         self.assertIn("make_pairs", top)

@@ -121,13 +121,14 @@ class Wall(Case):
         said = f"{mine}, of {run / elapsed:.3f} and {delay / elapsed:.3f}"
         self.assertGreater(run / elapsed, 0.05)
         self.assertAlmostEqual(sum(mine.values()), 1, delta=0.02, msg=said)
-        # What it was owed when the recording ended has no stack, and no state. The kernel's count is
-        # of a little more than the recording.
+        # What it was owed when the recording ended has no stack, and no state: a slow tracer meets it
+        # on a CPU seldom. The kernel's count is of a little more than the recording.
         unseen = mine.get("not sampled", 0)
-        self.assertLess(unseen, 0.1, said)
-        self.assertGreater(mine["running"] + unseen, run / elapsed - 0.05, said)
+        awake = mine["running"] + mine.get("runnable", 0) + unseen
+        self.assertAlmostEqual(awake, (run + delay) / elapsed, delta=0.07, msg=said)
         self.assertLess(mine["running"], run / elapsed + 0.05, said)
-        self.assertAlmostEqual(mine.get("runnable", 0), delay / elapsed, delta=0.05, msg=said)
+        self.assertLess(mine.get("runnable", 0), delay / elapsed + 0.05, said)
+        self.assertAlmostEqual(mine["sleeping"], 1 - (run + delay) / elapsed, delta=0.07, msg=said)
         waits = sum(s.values[0] for s in block.samples if s.labels.get("tid") == str(target.pid))
         self.assertGreater(waits, 2000)
         delays = sum(s.values[1] for s in block.samples if s.labels.get("tid") == str(target.pid))
