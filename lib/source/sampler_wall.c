@@ -75,7 +75,13 @@ static void end_wait(struct sampler *s, struct sampler_target *target,
 {
 	struct sampler_wait *wait = &thread->wait;
 	uint64_t ns = until > wait->split_at ? until - wait->split_at : 0;
+	/* Woken, it had to wait for a CPU before anything of it moved. */
+	uint64_t queued = ending == ENDED ? MIN(thread->delay_ns - wait->split_delay_ns, ns) : 0;
 
+	wait->split_at += queued;
+	wait->split_delay_ns += queued;
+	wait->owed[SNAPSHOT_RUNNABLE].ns += queued;
+	ns -= queued;
 	wait->known = false;
 	if (sampler_block_counts(wait->state))
 		wait->block.delay_ns += ns;
