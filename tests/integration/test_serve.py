@@ -372,17 +372,21 @@ class Guard(Served):
 
 
 class Ends(Served):
+    def ask_long(self, pool, server, target):
+        """A request that runs, and the CPU time that the target had in a second of it."""
+        running = pool.submit(server.ask, "profile?seconds=60")
+        time.sleep(1)
+        used = target.cpu_ticks()
+        time.sleep(1)
+        return running, target.cpu_ticks() - used
+
     def test_signals(self):
         """Running requests get what there is."""
         for number in signal.SIGTERM, signal.SIGINT:
             target = self.target()
             server = self.serve(target)
             with concurrent.futures.ThreadPoolExecutor() as pool:
-                running = pool.submit(server.ask, "profile?seconds=60")
-                time.sleep(1)
-                used = target.cpu_ticks()
-                time.sleep(1)
-                used = target.cpu_ticks() - used
+                running, used = self.ask_long(pool, server, target)
                 self.assertEqual(server.end(number), 0)
                 answer = running.result()
             self.assertEqual(answer.status, 200)
@@ -395,11 +399,7 @@ class Ends(Served):
         target = self.target()
         server = self.serve(target)
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            running = pool.submit(server.ask, "profile?seconds=60")
-            time.sleep(1)
-            used = target.cpu_ticks()
-            time.sleep(1)
-            used = target.cpu_ticks() - used
+            running, used = self.ask_long(pool, server, target)
             target.process.kill()
             self.assertEqual(server.end(), 0)
             answer = running.result()
