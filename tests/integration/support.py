@@ -92,6 +92,12 @@ class Case(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    def cpu_times(self, pid):
+        """CPU time of each thread."""
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
+                yield int(file.read().split()[0])
+
     def cprof(self, *args, expect=0, **options):
         """Runs the binary under test; returns its CompletedProcess."""
         options.setdefault("cwd", self.folder)

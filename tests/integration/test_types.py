@@ -217,12 +217,6 @@ class Threads(Types):
                          {tid: 1 for tid in os.listdir(f"/proc/{pid}/task")})
         self.assertEqual({s.labels["thread"] for s in profile.samples}, {"shares"})
 
-    def cpu_times(self, pid):
-        """CPU time of each thread."""
-        for tid in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{tid}/schedstat") as file:
-                yield int(file.read().split()[0])
-
     def have_waited(self, pid):
         """Has each thread got as far as to its first wait?"""
         for tid in os.listdir(f"/proc/{pid}/task"):
