@@ -114,6 +114,7 @@ int profile_stack_intern(struct profile *profile, uint32_t callers, uint32_t lea
 /** Location at the top of a stack, and the stack below it (0 at the root, always a smaller id). */
 uint32_t profile_stack_leaf(const struct profile *profile, uint32_t stack);
 uint32_t profile_stack_callers(const struct profile *profile, uint32_t stack);
+uint32_t profile_n_stacks(const struct profile *profile);
 
 struct profile_label {
 	uint32_t key, text; /* string ids; numeric labels: text 0 and unit set */

@@ -176,7 +176,7 @@ static int peek_named(struct serve_hub *hub, enum sampler_type type, const struc
 		now = clock_now_ns();
 		if (!unnamed || unnamed >= before || now > limit)
 			break;
-		session_await_names(hub->session, limit - now);
+		session_await_names(hub->session, limit - now, true);
 		profile = profile_free(profile);
 		r = peek_since(hub, type, earlier, &profile);
 	}

@@ -99,6 +99,7 @@ static void *consumer_main(void *arg)
 			session_peek_serve(s, taken_at);
 		}
 		session_peek_serve(s, upto);
+		consumer_ask(s->consumer);
 		if (!done && poll(&fd, 1, CONSUMER_NAP_MS) > 0) {
 			eventfd_t ignored;
 
@@ -282,7 +283,8 @@ int session_run(struct session *s)
 	uint64_t begun = clock_wall_ns(), start = clock_now_ns(), lasted;
 	int r;
 
-	atomic_store(&s->begun_wall, begun);
+	s->piece.begun_wall = begun;
+	s->piece.begun_at = start;
 	atomic_store(&s->begun_at, start);
 	session_peek_pass(s, SESSION_CONSUMER);
 	r = pthread_create(&s->consumer_thread, NULL, consumer_main, s);
@@ -333,7 +335,7 @@ int session_profile(struct session *s, enum sampler_type type, const struct prof
 		return 0;
 	}
 	s->part = profile_free(s->part);
-	r = session_types_project(s->profile, sampler->types, type, sampler->hz, &s->part);
+	r = session_project(s, s->profile, type, &s->part);
 	if (r < 0)
 		return err_trace(r);
 	*ret_profile = s->part;

@@ -64,6 +64,9 @@ struct sampler_shared {
 	/* CLOCK_MONOTONIC. Elapsed time of threads that wait is put into the queue when they move,
 	 * and at the next tick when somebody wants it; up to when all of it is in the queue. */
 	_Atomic uint64_t waits_wanted_at, waits_put_at;
+	/* What threads that ended ran unseen is to be charged at the next tick, not only at the
+	 * end. */
+	_Atomic bool exited_wanted;
 };
 
 struct sampler_options {
