@@ -49,6 +49,8 @@ struct serve_options {
 	uint32_t max_samples; /* in one answer; 0: any number */
 	unsigned hz;          /* of the session */
 	int stop_fd;          /* eventfd of the session; written to when it is to end; borrowed */
+	unsigned continuous;  /* of SERVE_TYPES: what is sampled all the time */
+	uint64_t window_ns;   /* of these: how far back one can ask */
 
 	/** Writes all threads of a process as text. Returns 0 or a negative errno. */
 	int (*write_threads)(pid_t pid, struct sink *sink);

@@ -46,7 +46,7 @@ void consumer_ask(struct consumer *consumer);
 bool consumer_has_unasked(const struct consumer *consumer);
 
 /** See session_await_names(). From any thread. */
-void consumer_await_names(const struct consumer *consumer, uint64_t until, bool urgent);
+bool consumer_await_names(const struct consumer *consumer, uint64_t until, bool urgent);
 
 /** Goes on with another profile, which profile_renew() made of the one that it has. Returns 0; or
  * -ENOMEM, and goes on with what it has. */

@@ -142,9 +142,9 @@ int consumer_name_copy(const struct consumer *c, struct profile *copy)
 	return err_trace(namer_copy_lines(c->namer, copy));
 }
 
-void consumer_await_names(const struct consumer *c, uint64_t until, bool urgent)
+bool consumer_await_names(const struct consumer *c, uint64_t until, bool urgent)
 {
-	namer_await(c->namer, until, urgent);
+	return namer_await(c->namer, until, urgent);
 }
 
 bool consumer_has_unasked(const struct consumer *c)

@@ -206,7 +206,7 @@ static void await(struct namer *n, int by)
 	pthread_mutex_unlock(&n->lock);
 }
 
-void namer_await(struct namer *n, uint64_t until, bool urgent)
+bool namer_await(struct namer *n, uint64_t until, bool urgent)
 {
 	struct timespec look = ns_timespec(AWAIT_LOOK);
 	uint64_t asked = atomic_load(&n->asked);
@@ -218,6 +218,7 @@ void namer_await(struct namer *n, uint64_t until, bool urgent)
 		(void)nanosleep(&look, NULL);
 	if (urgent)
 		await(n, -1);
+	return atomic_load(&n->named) >= asked;
 }
 
 void namer_finish(struct namer *n)

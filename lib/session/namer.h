@@ -71,8 +71,9 @@ int namer_copy_lines(struct namer *namer, struct profile *profile);
  * end of the thread. May be called from any thread.
  *
  * @param urgent	its priority is high meanwhile, where that is permitted
+ * @return whether all is named
  */
-void namer_await(struct namer *namer, uint64_t until, bool urgent);
+bool namer_await(struct namer *namer, uint64_t until, bool urgent);
 
 /** Ends the thread after the address that it is at. */
 void namer_finish(struct namer *namer);

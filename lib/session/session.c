@@ -314,6 +314,10 @@ int session_run(struct session *s)
 		begun += lasted - MIN(lasted, s->stats.sampler.elapsed_ns);
 		lasted = s->stats.sampler.elapsed_ns;
 	}
+	if (s->piece.number) {
+		begun = s->piece.begun_wall;
+		lasted = clock_now_ns() - s->piece.begun_at;
+	}
 	profile_set_time(s->profile, (int64_t)begun, (int64_t)lasted);
 	r = atomic_load(&s->abandoned) ? 0 : consumer_symbolize(s->consumer);
 	consumer_stats(s->consumer, &s->stats);

@@ -142,8 +142,9 @@ int session_name(struct session *session, struct profile *whole);
  *
  * @param ns		at most for so long
  * @param urgent	somebody waits: the finding of names gets a high priority meanwhile
+ * @return whether it has
  */
-void session_await_names(struct session *session, uint64_t ns, bool urgent);
+bool session_await_names(struct session *session, uint64_t ns, bool urgent);
 
 /** The result of one of the types that were asked for; owned by the session, and there until
  * another one is asked for. Returns 0 or -ENOMEM. */

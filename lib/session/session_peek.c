@@ -252,15 +252,17 @@ int session_name(struct session *s, struct profile *whole)
 	return err_trace(consumer_name_copy(s->consumer, whole));
 }
 
-void session_await_names(struct session *s, uint64_t ns, bool urgent)
+bool session_await_names(struct session *s, uint64_t ns, bool urgent)
 {
 	uint64_t until = clock_now_ns() + ns;
+	bool all;
 
 	for (;;) {
-		consumer_await_names(s->consumer, until, urgent);
-		if (!consumer_has_unasked(s->consumer) || atomic_load(&s->done) ||
-		    clock_now_ns() >= until)
-			break;
+		all = consumer_await_names(s->consumer, until, urgent);
+		if (!consumer_has_unasked(s->consumer) || atomic_load(&s->done))
+			return all;
+		if (clock_now_ns() >= until)
+			return false;
 		/* What the namer had no room for is asked for by the consumer. */
 		(void)eventfd_write(s->wake_fd, 1);
 		(void)poll(NULL, 0, UNASKED_LOOK_MS);

@@ -79,11 +79,9 @@ static void pieces_make_up_the_whole(void **state)
 	check_piece(last);
 	for (uint32_t i = 0; i < 4; i++)
 		sums.values[i] += profile_total(last, i);
-	/* The duration of the last one is that of the whole recording. */
-	assert_true(profile_duration(last) > sums.lasted);
-	sums.lasted = profile_duration(last);
+	sums.lasted += profile_duration(last);
 	/* Threads begin a tenth of a second after the process. */
-	assert_true(sums.values[WALL_NS] > sums.lasted * threads * 9 / 10);
+	assert_true(sums.values[WALL_NS] > sums.lasted * threads * 3 / 4);
 	assert_true(sums.values[WALL_NS] < sums.lasted * (threads + 1));
 	assert_true(sums.values[CPU_NS] > 0);
 	profile_free(copy);
