@@ -9,17 +9,25 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/parse.h"
 #include "cmd.h"
 #include "options.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6060"
+#define DEFAULT_WINDOW "2m"
+#define DEFAULT_WINDOW_NS (120 * NSEC_PER_SEC)
+#define MAX_WINDOW_NS (3600 * NSEC_PER_SEC)
+/* Not the births of threads, for which all of them would stay traced. */
+#define CONTINUOUS_TYPES (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_MUTEX)
 
 enum {
 	OPTION_ALLOW_REMOTE = SAMPLING_OPTIONS_END,
 	OPTION_TOKEN_FILE,
 	OPTION_SAME_USER,
 	OPTION_MAX_SAMPLES,
+	OPTION_CONTINUOUS,
+	OPTION_WINDOW,
 };
 
 static const struct option_row rows[] = {
@@ -35,6 +43,13 @@ static const struct option_row rows[] = {
 	{OPTION_SAME_USER, "same-user", NULL, "answer only programs of the same user, and root's"},
 	{OPTION_MAX_SAMPLES, "max-samples", "N",
 	 "merge the smallest stacks into [other] beyond so many in one answer"},
+	{OPTION_CONTINUOUS, "continuous", NULL,
+	 "sample all the time, not only while somebody asks"},
+	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
+	 "with --continuous: what (default cpu,wall,block,mutex)",
+	 "cpu wall block mutex threadcreate"},
+	{OPTION_WINDOW, "window", "TIME",
+	 "with --continuous: how far back past=1 reaches (default " DEFAULT_WINDOW ")"},
 	SAMPLING_ROW_FREQUENCY,
 	SAMPLING_ROWS_HOW,
 	{'v', "verbose", NULL, "print what happens; twice: also internal errors"},
@@ -45,7 +60,7 @@ const struct option_table serve_options = {
 		 "       cprof serve [OPTIONS] -- COMMAND [ARGUMENTS]",
 	.about = "Serves the profiles of a process over HTTP, at /debug/pprof/ as Go programs do, "
 		 "to go tool\npprof and to scrapers. The process is looked at only while somebody "
-		 "asks.",
+		 "asks, or all the\ntime with --continuous.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
 	.see = "cprof-serve(1)",
@@ -99,6 +114,16 @@ static bool read_token(struct serve_command *command, const char *path)
 	return true;
 }
 
+static bool parse_window(struct serve_command *command, const char *text)
+{
+	if (!sampling_parse_time(text, "--window", &command->serve.window_ns))
+		return false;
+	if (command->serve.window_ns <= MAX_WINDOW_NS)
+		return true;
+	fprintf(stderr, "cprof: --window wants an hour at most, not '%s'.\n", text);
+	return false;
+}
+
 static bool parse_one(struct serve_command *command, int option, const char *text)
 {
 	uint64_t number;
@@ -125,6 +150,11 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 		}
 		command->serve.max_samples = (uint32_t)number;
 		return true;
+	case OPTION_CONTINUOUS:
+		command->continuous = true;
+		return true;
+	case OPTION_WINDOW:
+		return parse_window(command, text);
 	case 'v':
 		command->verbose++;
 		return true;
@@ -151,6 +181,27 @@ static bool check_address(const struct serve_command *command)
 	return true;
 }
 
+static bool check_continuous(struct serve_command *command)
+{
+	unsigned types = command->sampling.session.sampler.types;
+
+	if (!command->continuous && (types || command->serve.window_ns)) {
+		fprintf(stderr, "cprof: %s says what --continuous samples, which is missing.\n",
+			types ? "--type" : "--window");
+		return false;
+	}
+	if (types & ~(unsigned)SERVE_TYPES) {
+		fprintf(stderr, "cprof: 'threads' is of one moment, and not for --continuous; "
+				"/debug/pprof/threads has it.\n");
+		return false;
+	}
+	if (command->continuous) {
+		command->serve.continuous = types ?: CONTINUOUS_TYPES;
+		command->serve.window_ns = command->serve.window_ns ?: DEFAULT_WINDOW_NS;
+	}
+	return true;
+}
+
 int serve_options_parse(struct serve_command *command, int argc, char **argv)
 {
 	struct sampler_options *sampler = &command->sampling.session.sampler;
@@ -165,7 +216,8 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 		if (option == OPTIONS_BAD || !parse_one(command, option, text))
 			return CMD_USAGE;
 	}
-	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_address(command))
+	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") ||
+	    !check_continuous(command) || !check_address(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
 	sampler->on_demand = true;

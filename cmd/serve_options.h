@@ -8,7 +8,7 @@
 struct serve_command {
 	struct sampling sampling;
 	struct serve_options serve;
-	bool allow_remote;
+	bool allow_remote, continuous;
 	unsigned verbose;
 	char token[512];
 };

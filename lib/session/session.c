@@ -247,6 +247,8 @@ void session_progress(const struct session *s, struct session_progress *ret_prog
 	};
 	for (unsigned i = 0; i < SAMPLER_PAUSES; i++)
 		ret_progress->pauses[i] = atomic_load(&s->shared.pauses[i]);
+	for (unsigned i = 0; i < TRACE_ENDS; i++)
+		ret_progress->traces[i] = atomic_load(&s->shared.traces[i]);
 }
 
 /* Reports progress and looks after the tracer until it is done. */

@@ -28,6 +28,7 @@ struct session_progress {
 	uint64_t dropped; /* samples for which there was no room */
 	uint32_t threads;
 	uint64_t pauses[SAMPLER_PAUSES], pause_ns; /* stops, by how long they lasted; all of it */
+	uint64_t traces[TRACE_ENDS];               /* stacks, by how they ended */
 };
 
 struct session_options {
