@@ -51,7 +51,7 @@ static int add_thread(struct dump_maker *m, struct census_thread *from)
 	return r;
 }
 
-static int open_source(struct dump_source *source, bool inlines)
+static int open_source(struct dump_source *source)
 {
 	int r = process_open(source->pid, &source->process);
 
@@ -60,12 +60,21 @@ static int open_source(struct dump_source *source, bool inlines)
 	if (r >= 0)
 		r = unwinder_new(source->map, arch_native(), &source->unwinder);
 	if (r >= 0)
-		r = symbolizer_new(inlines, &source->symbolizer);
+		r = symbolizer_new(source->inlines, &source->symbolizer);
 	if (r >= 0)
 		r = process_waits_new(source->process, &source->waits);
 	source->lock_finder =
 		(struct session_locks){.process = source->process, .map = source->map};
 	return r;
+}
+
+static void close_source(struct dump_source *source)
+{
+	source->waits = process_waits_free(source->waits);
+	source->symbolizer = symbolizer_free(source->symbolizer);
+	source->unwinder = unwinder_free(source->unwinder);
+	source->map = module_map_free(source->map);
+	source->process = process_close(source->process);
 }
 
 int dump_source_new(pid_t pid, bool inlines, struct dump_source **ret_source)
@@ -76,7 +85,8 @@ int dump_source_new(pid_t pid, bool inlines, struct dump_source **ret_source)
 	if (!source)
 		return err_trace(-ENOMEM);
 	source->pid = pid;
-	r = open_source(source, inlines);
+	source->inlines = inlines;
+	r = open_source(source);
 	if (r < 0) {
 		dump_source_free(source);
 		return r == -ENOMEM ? err_trace(r) : r;
@@ -89,11 +99,7 @@ struct dump_source *dump_source_free(struct dump_source *source)
 {
 	if (!source || source->stuck)
 		return NULL;
-	process_waits_free(source->waits);
-	symbolizer_free(source->symbolizer);
-	unwinder_free(source->unwinder);
-	module_map_free(source->map);
-	process_close(source->process);
+	close_source(source);
 	free(source);
 	return NULL;
 }
@@ -109,8 +115,12 @@ static int refresh(struct dump_maker *m)
 		return r;
 	memcpy(m->dump.name, stat.name, sizeof(m->dump.name));
 	r = module_map_refresh(source->map);
-	if (r == MODULE_REFRESH_REPLACED)
-		unwinder_forget(source->unwinder);
+	/* Another program, maybe, of which nothing that is known holds. */
+	if (r == MODULE_REFRESH_REPLACED) {
+		close_source(source);
+		r = open_source(source);
+		r = r < 0 ? r : module_map_refresh(source->map);
+	}
 	/* Before the threads: its files cannot be had any more if it ends. */
 	for (uint32_t i = 0; r >= 0 && i < module_map_count(source->map); i++)
 		(void)module_is_elf(module_map_at(source->map, i)->module);

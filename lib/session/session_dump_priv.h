@@ -11,13 +11,14 @@
 /* The strings of dumps live in the modules. */
 struct dump_source {
 	pid_t pid;
+	bool inlines;
+	bool stuck; /* a thread of ours still uses it */
 	struct process *process;
 	struct module_map *map;
 	struct unwinder *unwinder;
 	struct symbolizer *symbolizer;
 	struct process_waits *waits;
 	struct session_locks lock_finder;
-	bool stuck; /* a thread of ours still uses it */
 };
 
 /* What a dump is made with. */

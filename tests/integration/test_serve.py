@@ -119,6 +119,28 @@ class Profiles(Served):
         # What came between two looks: nothing, where no thread came or moved for good.
         self.assertEqual(server.ask("threads?seconds=1").status, 200)
 
+    def test_a_stop_is_not_overlooked(self):
+        """Those who look at all threads wait for stops, too: the sampler's are told to it still, or
+        its thread would stand still until somebody else stops."""
+        target = self.target(victim("phases"), "user", "1", "60", wait_for=None)
+        target.wait_until_busy()
+        server = self.serve(target, "-F", "500", "--max-overhead=0")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            running = pool.submit(server.ask, "profile?seconds=5")
+            used, longest, moved_at = target.cpu_ticks(), 0.0, time.monotonic()
+            looks = [pool.submit(server.ask, "goroutine?debug=1")]
+            while not running.done():
+                if looks[-1].done():
+                    looks.append(pool.submit(server.ask, "goroutine?debug=1"))
+                now, ticks = time.monotonic(), target.cpu_ticks()
+                if ticks != used:
+                    used, moved_at = ticks, now
+                longest = max(longest, now - moved_at)
+                time.sleep(0.002)
+        print(f"{len(looks)} looks, at most {longest:.3f} s without a tick of CPU time")
+        self.assertLess(longest, 1)
+        self.assertTrue(all(look.result().status == 200 for look in looks))
+
     def test_threadcreate(self):
         code = ("import threading, time\nprint('ready', flush=True)\nwhile True:\n"
                 "    threading.Thread(target=lambda: None).start(); time.sleep(0.02)\n")
