@@ -159,11 +159,6 @@ const struct serve_entry *serve_entry_get(unsigned index);
 /* serve_profile.c */
 enum MHD_Result serve_profile_reply(struct serve_request *request, const struct serve_entry *entry);
 
-/* serve_prune.c */
-/** Merges the smallest samples (by the last value) into one, "[other]", so that no more than
- * `most` are left. Returns 0 or -ENOMEM. */
-int serve_prune(struct profile **profile, uint32_t most);
-
 /* serve_text.c */
 /** Writes a profile as Go's debug=1. Returns 0 or the sink's error. */
 int serve_text_write(const struct profile *profile, const char *name, enum sampler_type type,
