@@ -34,10 +34,10 @@ static int check_parts(CURLU *url)
 {
 	_cleanup_(curl_free_cleanup) char *scheme = get_part(url, CURLUPART_SCHEME);
 
-	if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
-		return PUSH_URL_SCHEME;
 	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
 		return PUSH_URL_CREDENTIALS;
+	if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+		return PUSH_URL_SCHEME;
 	if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT))
 		return PUSH_URL_QUERY;
 	return 0;

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/sink.h"
+#include "serve/serve_push.h"
 #include "session/session.h"
 
 struct serve;
@@ -49,6 +50,8 @@ struct serve_options {
 	uint32_t max_samples; /* in one answer; 0: any number */
 	unsigned hz;          /* of the session */
 	int stop_fd;          /* eventfd of the session; written to when it is to end; borrowed */
+
+	struct serve_push_options push;
 
 	/** Writes all threads of a process as text. Returns 0 or a negative errno. */
 	int (*write_threads)(pid_t pid, struct sink *sink);

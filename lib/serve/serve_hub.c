@@ -153,22 +153,26 @@ static uint32_t count_unnamed(const struct profile *profile)
 }
 
 static int peek_since(struct serve_hub *hub, enum sampler_type type, const struct profile *earlier,
-		      struct profile **ret_profile)
+		      struct profile **ret_later, struct profile **ret_profile)
 {
 	_cleanup_(profile_free_cleanup) struct profile *later = NULL;
 	int r = session_peek(hub->session, type, &later);
 
-	return r < 0 ? err_trace(r) : profile_subtract(later, earlier, ret_profile);
+	if (r >= 0)
+		r = profile_subtract(later, earlier, ret_profile);
+	if (r < 0)
+		return err_trace(r);
+	*ret_later = take_ptr(later);
+	return 0;
 }
 
-/* With as many names as there will be. */
-static int peek_named(struct serve_hub *hub, enum sampler_type type, const struct profile *earlier,
-		      struct profile **ret_profile)
+int serve_hub_since(struct serve_hub *hub, enum sampler_type type, const struct profile *earlier,
+		    struct profile **ret_later, struct profile **ret_profile)
 {
-	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL, *later = NULL;
 	uint64_t limit = clock_now_ns() + NAMES_WITHIN, now;
 	uint32_t before, unnamed = UINT32_MAX;
-	int r = peek_since(hub, type, earlier, &profile);
+	int r = peek_since(hub, type, earlier, &later, &profile);
 
 	while (r >= 0) {
 		before = unnamed;
@@ -178,19 +182,31 @@ static int peek_named(struct serve_hub *hub, enum sampler_type type, const struc
 			break;
 		session_await_names(hub->session, limit - now);
 		profile = profile_free(profile);
-		r = peek_since(hub, type, earlier, &profile);
+		later = profile_free(later);
+		r = peek_since(hub, type, earlier, &later, &profile);
 	}
 	if (r < 0)
 		return r;
 	*ret_profile = take_ptr(profile);
+	*ret_later = take_ptr(later);
 	return 0;
+}
+
+int serve_hub_enter(struct serve_hub *hub, enum sampler_type type)
+{
+	return change(hub, type, 1);
+}
+
+void serve_hub_leave(struct serve_hub *hub, enum sampler_type type)
+{
+	(void)change(hub, type, -1);
 }
 
 /* A copy holds what was sampled up to when it was asked for, however late it is made. */
 int serve_hub_collect(struct serve_hub *hub, enum sampler_type type, uint64_t ns, int client_fd,
 		      struct profile **ret_profile)
 {
-	_cleanup_(profile_free_cleanup) struct profile *first = NULL;
+	_cleanup_(profile_free_cleanup) struct profile *first = NULL, *last = NULL;
 	int r = change(hub, type, 1), waited = 0;
 	uint64_t start_wall = clock_wall_ns(), start = clock_now_ns(), end;
 
@@ -204,7 +220,7 @@ int serve_hub_collect(struct serve_hub *hub, enum sampler_type type, uint64_t ns
 	(void)change(hub, type, -1);
 	if (r < 0 || waited)
 		return r < 0 ? err_trace(r) : waited;
-	r = peek_named(hub, type, first, ret_profile);
+	r = serve_hub_since(hub, type, first, &last, ret_profile);
 	if (r < 0)
 		return err_trace(r);
 	profile_set_time(*ret_profile, (int64_t)start_wall, (int64_t)(end - start));

@@ -48,6 +48,23 @@ struct serve_hub *serve_hub_free(struct serve_hub *hub);
 int serve_hub_collect(struct serve_hub *hub, enum sampler_type type, uint64_t ns, int client_fd,
 		      struct profile **ret_profile);
 
+/** Counts a type in, until it is counted out as often. Returns 0 or SERVE_HUB_ENDED, after which it
+ * is not counted. */
+int serve_hub_enter(struct serve_hub *hub, enum sampler_type type);
+void serve_hub_leave(struct serve_hub *hub, enum sampler_type type);
+
+/**
+ * What came of a type since a copy of it, with as many names as there will be: waits for those for
+ * up to two seconds.
+ *
+ * @param earlier	by session_peek() or this function; borrowed
+ * @param ret_later	the copy at the end, with which the next one begins; the caller's
+ * @param ret_profile	without times; the caller's
+ * @return 0 or -ENOMEM
+ */
+int serve_hub_since(struct serve_hub *hub, enum sampler_type type, const struct profile *earlier,
+		    struct profile **ret_later, struct profile **ret_profile);
+
 /** What was counted of a type so far; its time is now, its duration how long it was counted.
  * Returns 0 or -ENOMEM. */
 int serve_hub_total(struct serve_hub *hub, enum sampler_type type, struct profile **ret_profile);

@@ -57,6 +57,7 @@ struct serve {
 	struct serve_options options;
 	struct serve_hub *hub;
 	struct serve_names *names;
+	struct serve_push *push; /* NULL: nothing is pushed */
 	struct serve_clients clients;
 	struct MHD_Daemon *daemon;
 	int listen_fd;
