@@ -175,16 +175,22 @@ bool push_options_parse(struct push_command *command, int option, const char *te
 
 bool push_options_check(const struct push_command *command)
 {
-	if (command->url || !command->first) {
-		if (command->url && command->auth[0] && push_url_is_open(command->url))
-			fprintf(stderr,
-				"cprof: %s gets the password or token unencrypted; https:// "
-				"encrypts it.\n",
-				command->url);
-		return true;
+	if (!command->url && command->first) {
+		fprintf(stderr, "cprof: %s goes with --push URL only.\n", command->first);
+		return false;
 	}
-	fprintf(stderr, "cprof: %s goes with --push URL only.\n", command->first);
-	return false;
+	if (!command->url)
+		return true;
+	if (!push_is_available()) {
+		fprintf(stderr, "cprof: --push wants libcurl.so.4, in Debian of the package "
+				"libcurl4.\n");
+		return false;
+	}
+	if (command->auth[0] && push_url_is_open(command->url))
+		fprintf(stderr,
+			"cprof: %s gets the password or token unencrypted; https:// encrypts it.\n",
+			command->url);
+	return true;
 }
 
 /* Those that are not given otherwise. */

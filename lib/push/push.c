@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "push/push.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -30,7 +29,7 @@ struct push {
 	void (*on_event)(void *user, const struct push_event *event);
 	void *user;
 	struct push_http *http; /* the thread's */
-	bool has_curl, has_thread;
+	bool has_thread;
 	pthread_t thread;
 	int done_fd;              /* readable when the thread has nothing more to do */
 	_Atomic uint64_t give_up; /* CLOCK_MONOTONIC; FOREVER: never */
@@ -216,9 +215,6 @@ static int start(struct push *push, const struct push_options *options)
 	push->name = strdup(options->name);
 	if (!push->url || !push->name || !copy_labels(push, options))
 		return err_trace(-ENOMEM);
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return err_trace(-ENOMEM);
-	push->has_curl = true;
 	r = push_http_new(options, is_over, push, &push->http);
 	if (r < 0)
 		return r;
@@ -276,8 +272,6 @@ struct push *push_free(struct push *push)
 		pthread_join(push->thread, NULL);
 	}
 	push_http_free(push->http);
-	if (push->has_curl)
-		curl_global_cleanup();
 	push_queue_deinit(&push->queue);
 	if (push->done_fd >= 0)
 		close(push->done_fd);

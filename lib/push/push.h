@@ -104,7 +104,10 @@ struct push_options {
 	void *user;
 };
 
-/** Returns 0 or a negative errno. */
+/** Is libcurl on this machine? */
+bool push_is_available(void);
+
+/** Returns 0; -ELIBACC without libcurl; -ENOMEM and others. */
 int push_new(const struct push_options *options, struct push **ret_push);
 
 /** Gives up at once what push_finish() has not waited for. */

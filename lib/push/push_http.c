@@ -5,7 +5,6 @@
  * Redirects are not followed: whoever can redirect would get the password or token. Proxies are
  * those of the environment (http_proxy and so on: libcurl-env(3)).
  */
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +15,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "push/push_curl.h"
 #include "push/push_priv.h"
 
 #define CONNECT_MS 5000L
 #define WHOLE_MS 15000L
 
 struct push_http {
+	struct push_curl api;
 	CURL *curl;
 	struct curl_slist *headers, *form_headers;
 	bool (*is_over)(void *user);
@@ -50,7 +51,8 @@ static int on_progress(void *user, curl_off_t down, curl_off_t down_now, curl_of
 	return http->is_over(http->user);
 }
 
-static bool add_header(struct curl_slist **headers, const char *name, const char *value)
+static bool add_header(const struct push_curl *api, struct curl_slist **headers, const char *name,
+		       const char *value)
 {
 	_cleanup_free_ char *line = NULL;
 	struct curl_slist *longer;
@@ -59,47 +61,48 @@ static bool add_header(struct curl_slist **headers, const char *name, const char
 		line = NULL;
 		return false;
 	}
-	longer = curl_slist_append(*headers, line);
+	longer = api->slist_append(*headers, line);
 	if (longer)
 		*headers = longer;
 	return longer != NULL;
 }
 
-static bool set_auth(CURL *curl, const char *auth)
+static bool set_auth(const struct push_curl *api, CURL *curl, const char *auth)
 {
 	static const char bearer[] = "Bearer ";
 	bool is_bearer = strncasecmp(auth, bearer, strlen(bearer)) == 0;
 
 	if (!is_bearer && strchr(auth, ':'))
-		return curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) == CURLE_OK &&
-		       curl_easy_setopt(curl, CURLOPT_USERPWD, auth) == CURLE_OK;
-	return curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER,
+		return api->easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) == CURLE_OK &&
+		       api->easy_setopt(curl, CURLOPT_USERPWD, auth) == CURLE_OK;
+	return api->easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) == CURLE_OK &&
+	       api->easy_setopt(curl, CURLOPT_XOAUTH2_BEARER,
 				is_bearer ? auth + strlen(bearer) : auth) == CURLE_OK;
 }
 
 static bool set_up(struct push_http *http, const struct push_options *options)
 {
+	const struct push_curl *api = &http->api;
 	CURL *curl = http->curl;
 	bool ok = true;
 
-	ok &= curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, WHOLE_MS) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_TIMEOUT_MS, WHOLE_MS) == CURLE_OK;
 	/* A thread that hangs in getaddrinfo(3) is not waited for at the end. */
-	ok &= curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_USERAGENT, "cprof/" CPROF_VERSION) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->error) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_WRITEDATA, http) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK;
-	ok &= curl_easy_setopt(curl, CURLOPT_XFERINFODATA, http) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_USERAGENT, "cprof/" CPROF_VERSION) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_ERRORBUFFER, http->error) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_WRITEDATA, http) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK;
+	ok &= api->easy_setopt(curl, CURLOPT_XFERINFODATA, http) == CURLE_OK;
 	if (options->ca_path)
-		ok &= curl_easy_setopt(curl, CURLOPT_CAINFO, options->ca_path) == CURLE_OK;
+		ok &= api->easy_setopt(curl, CURLOPT_CAINFO, options->ca_path) == CURLE_OK;
 	if (options->auth)
-		ok &= set_auth(curl, options->auth);
+		ok &= set_auth(api, curl, options->auth);
 	return ok;
 }
 
@@ -107,13 +110,14 @@ static bool set_up(struct push_http *http, const struct push_options *options)
  */
 static bool make_headers(struct push_http *http, const char *tenant)
 {
-	bool ok = add_header(&http->headers, "Content-Type", "application/octet-stream");
+	const struct push_curl *api = &http->api;
+	bool ok = add_header(api, &http->headers, "Content-Type", "application/octet-stream");
 
-	ok = ok && add_header(&http->headers, "Expect", "");
-	ok = ok && add_header(&http->form_headers, "Expect", "");
+	ok = ok && add_header(api, &http->headers, "Expect", "");
+	ok = ok && add_header(api, &http->form_headers, "Expect", "");
 	if (tenant) {
-		ok = ok && add_header(&http->headers, "X-Scope-OrgID", tenant);
-		ok = ok && add_header(&http->form_headers, "X-Scope-OrgID", tenant);
+		ok = ok && add_header(api, &http->headers, "X-Scope-OrgID", tenant);
+		ok = ok && add_header(api, &http->form_headers, "X-Scope-OrgID", tenant);
 	}
 	return ok;
 }
@@ -122,12 +126,18 @@ int push_http_new(const struct push_options *options, bool (*is_over)(void *user
 		  struct push_http **ret_http)
 {
 	struct push_http *http = calloc(1, sizeof(*http));
+	int r;
 
 	if (!http)
 		return err_trace(-ENOMEM);
 	http->is_over = is_over;
 	http->user = user;
-	http->curl = curl_easy_init();
+	r = push_curl_init(&http->api);
+	if (r < 0) {
+		push_http_free(http);
+		return r;
+	}
+	http->curl = http->api.easy_init();
 	if (!http->curl || !set_up(http, options) || !make_headers(http, options->tenant)) {
 		push_http_free(http);
 		return err_trace(-ENOMEM);
@@ -140,48 +150,53 @@ struct push_http *push_http_free(struct push_http *http)
 {
 	if (!http)
 		return NULL;
-	curl_easy_cleanup(http->curl);
-	curl_slist_free_all(http->headers);
-	curl_slist_free_all(http->form_headers);
+	if (http->api.is_set_up) {
+		http->api.easy_cleanup(http->curl);
+		http->api.slist_free_all(http->headers);
+		http->api.slist_free_all(http->form_headers);
+	}
+	push_curl_deinit(&http->api);
 	free(http);
 	return NULL;
 }
 
 /* NULL: out of memory. */
-static curl_mime *make_form(CURL *curl, const struct push_item *item)
+static curl_mime *make_form(struct push_http *http, const struct push_item *item)
 {
-	curl_mime *form = curl_mime_init(curl);
-	curl_mimepart *profile = form ? curl_mime_addpart(form) : NULL;
-	curl_mimepart *config = profile ? curl_mime_addpart(form) : NULL;
+	const struct push_curl *api = &http->api;
+	curl_mime *form = api->mime_init(http->curl);
+	curl_mimepart *profile = form ? api->mime_addpart(form) : NULL;
+	curl_mimepart *config = profile ? api->mime_addpart(form) : NULL;
 
-	if (config && curl_mime_name(profile, "profile") == CURLE_OK &&
-	    curl_mime_filename(profile, "profile.pprof") == CURLE_OK &&
-	    curl_mime_data(profile, item->body.bytes, item->body.size) == CURLE_OK &&
-	    curl_mime_name(config, "sample_type_config") == CURLE_OK &&
-	    curl_mime_filename(config, "sample_type_config.json") == CURLE_OK &&
-	    curl_mime_data(config, item->config, CURL_ZERO_TERMINATED) == CURLE_OK)
+	if (config && api->mime_name(profile, "profile") == CURLE_OK &&
+	    api->mime_filename(profile, "profile.pprof") == CURLE_OK &&
+	    api->mime_data(profile, item->body.bytes, item->body.size) == CURLE_OK &&
+	    api->mime_name(config, "sample_type_config") == CURLE_OK &&
+	    api->mime_filename(config, "sample_type_config.json") == CURLE_OK &&
+	    api->mime_data(config, item->config, CURL_ZERO_TERMINATED) == CURLE_OK)
 		return form;
-	curl_mime_free(form);
+	api->mime_free(form);
 	return NULL;
 }
 
 /* The body stays the item's. */
 static CURLcode set_body(struct push_http *http, const struct push_item *item, curl_mime *form)
 {
-	CURLcode code = curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER,
-					 form ? http->form_headers : http->headers);
+	CURLcode code = http->api.easy_setopt(http->curl, CURLOPT_HTTPHEADER,
+					      form ? http->form_headers : http->headers);
 
 	if (code == CURLE_OK && form)
-		return curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, form);
+		return http->api.easy_setopt(http->curl, CURLOPT_MIMEPOST, form);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, NULL);
+		code = http->api.easy_setopt(http->curl, CURLOPT_MIMEPOST, NULL);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(http->curl, CURLOPT_POST, 1L);
+		code = http->api.easy_setopt(http->curl, CURLOPT_POST, 1L);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE,
-					(curl_off_t)item->body.size);
-	return code == CURLE_OK ? curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, item->body.bytes)
-				: code;
+		code = http->api.easy_setopt(http->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+					     (curl_off_t)item->body.size);
+	return code == CURLE_OK
+		       ? http->api.easy_setopt(http->curl, CURLOPT_POSTFIELDS, item->body.bytes)
+		       : code;
 }
 
 static void set_text(struct push_answer *answer, const char *text, size_t size)
@@ -200,9 +215,9 @@ static void read_answer(struct push_http *http, struct push_answer *answer)
 	char *to = NULL;
 	long status = 0;
 
-	curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(http->curl, CURLINFO_RETRY_AFTER, &retry_after);
-	curl_easy_getinfo(http->curl, CURLINFO_REDIRECT_URL, &to);
+	http->api.easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+	http->api.easy_getinfo(http->curl, CURLINFO_RETRY_AFTER, &retry_after);
+	http->api.easy_getinfo(http->curl, CURLINFO_REDIRECT_URL, &to);
 	answer->status = (unsigned)status;
 	answer->verdict = push_retry_verdict(answer->status);
 	if (retry_after > 0)
@@ -223,7 +238,7 @@ static bool is_distrust(CURLcode code)
 void push_http_send(struct push_http *http, const struct push_item *item,
 		    struct push_answer *ret_answer)
 {
-	curl_mime *form = item->config ? make_form(http->curl, item) : NULL;
+	curl_mime *form = item->config ? make_form(http, item) : NULL;
 	CURLcode code = item->config && !form ? CURLE_OUT_OF_MEMORY : CURLE_OK;
 	const char *text;
 
@@ -231,21 +246,23 @@ void push_http_send(struct push_http *http, const struct push_item *item,
 	http->error[0] = '\0';
 	http->n_said = 0;
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(http->curl, CURLOPT_URL, item->url);
+		code = http->api.easy_setopt(http->curl, CURLOPT_URL, item->url);
 	if (code == CURLE_OK)
 		code = set_body(http, item, form);
 	if (code == CURLE_OK)
-		code = curl_easy_perform(http->curl);
+		code = http->api.easy_perform(http->curl);
 	if (code == CURLE_OK) {
 		read_answer(http, ret_answer);
 	} else {
 		ret_answer->distrusted = is_distrust(code);
-		ret_answer->verdict = ret_answer->distrusted ? PUSH_REFUSED : PUSH_AGAIN;
-		text = http->error[0] ? http->error : curl_easy_strerror(code);
+		ret_answer->verdict = ret_answer->distrusted || code == CURLE_URL_MALFORMAT
+					      ? PUSH_REFUSED
+					      : PUSH_AGAIN;
+		text = http->error[0] ? http->error : http->api.easy_strerror(code);
 		set_text(ret_answer, text, strlen(text));
 	}
 	/* The handle must not keep what is gone. */
-	curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, NULL);
-	curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, NULL);
-	curl_mime_free(form);
+	http->api.easy_setopt(http->curl, CURLOPT_MIMEPOST, NULL);
+	http->api.easy_setopt(http->curl, CURLOPT_POSTFIELDS, NULL);
+	http->api.mime_free(form);
 }

@@ -90,7 +90,7 @@ struct push_answer {
 };
 
 /** Copies what it needs. @param is_over called about once a second while it sends, by the thread
- * that does; true ends the try. Returns 0 or -ENOMEM. */
+ * that does; true ends the try. Returns 0, -ELIBACC, -ENOMEM. */
 int push_http_new(const struct push_options *options, bool (*is_over)(void *user), void *user,
 		  struct push_http **ret_http);
 struct push_http *push_http_free(struct push_http *http);

@@ -1,107 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From what a person wrote to the address that is posted to. */
+/*
+ * From what a person wrote to the address that is posted to.
+ *
+ * Only what must be known here is looked at; libcurl reads the result again.
+ */
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/parse.h"
 #include "push/push.h"
 
 #define PATH "/ingest"
 
-DEFINE_CLEANUP(CURLU *, curl_url_cleanup)
-DEFINE_CLEANUP(char *, curl_free)
-
-/* A part of it; NULL: it has none. */
-static char *get_part(CURLU *url, CURLUPart part)
+/* Where the host begins; NULL: neither http nor https. */
+static const char *skip_scheme(const char *text)
 {
-	char *text = NULL;
+	static const char *const schemes[] = {"http://", "https://"};
 
-	return curl_url_get(url, part, &text, 0) == CURLUE_OK ? text : NULL;
-}
-
-static bool has_part(CURLU *url, CURLUPart part)
-{
-	_cleanup_(curl_free_cleanup) char *text = get_part(url, part);
-
-	return text != NULL;
-}
-
-static int check_parts(CURLU *url)
-{
-	_cleanup_(curl_free_cleanup) char *scheme = get_part(url, CURLUPART_SCHEME);
-
-	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
-		return PUSH_URL_CREDENTIALS;
-	if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
-		return PUSH_URL_SCHEME;
-	if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT))
-		return PUSH_URL_QUERY;
-	return 0;
-}
-
-static int complete_path(CURLU *url)
-{
-	_cleanup_(curl_free_cleanup) char *path = get_part(url, CURLUPART_PATH);
-	_cleanup_free_ char *whole = NULL;
-	size_t n = path ? strlen(path) : 0;
-
-	while (n && path[n - 1] == '/')
-		n--;
-	if (n >= strlen(PATH) && strncmp(path + n - strlen(PATH), PATH, strlen(PATH)) == 0)
-		n -= strlen(PATH);
-	if (asprintf(&whole, "%.*s" PATH, (int)n, path ? path : "") < 0) {
-		whole = NULL;
-		return err_trace(-ENOMEM);
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+		if (strncasecmp(text, schemes[i], strlen(schemes[i])) == 0)
+			return text + strlen(schemes[i]);
 	}
-	return curl_url_set(url, CURLUPART_PATH, whole, 0) == CURLUE_OK ? 0 : PUSH_URL_MALFORMED;
+	return NULL;
+}
+
+/* HOST, HOST:PORT, [IPv6] or [IPv6]:PORT. */
+static bool is_authority(const char *text, size_t size)
+{
+	const char *end = text + size, *colon;
+	_cleanup_free_ char *port = NULL;
+	uint64_t number;
+
+	if (*text == '[') {
+		colon = memchr(text, ']', size);
+		colon = colon ? colon + 1 : text;
+	} else {
+		colon = memchr(text, ':', size);
+		colon = colon ? colon : end;
+	}
+	if (colon == text)
+		return false;
+	if (colon == end)
+		return true;
+	port = strndup(colon + 1, (size_t)(end - colon) - 1);
+	return *colon == ':' && port && parse_u64(port, 1, UINT16_MAX, &number) == 0;
+}
+
+static int check(const char *text, size_t *ret_path)
+{
+	const char *host = skip_scheme(text), *at = strchr(text, '@'), *path;
+
+	/* Whatever else is wrong with it: this must not get into a message. */
+	if (at && strcspn(host ? host : text, "/?#") > (size_t)(at - (host ? host : text)))
+		return PUSH_URL_CREDENTIALS;
+	if (at && !host)
+		return PUSH_URL_CREDENTIALS;
+	if (!host)
+		return PUSH_URL_SCHEME;
+	if (strpbrk(host, "?#"))
+		return PUSH_URL_QUERY;
+	for (const char *c = host; *c; c++) {
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
+			return PUSH_URL_MALFORMED;
+	}
+	path = host + strcspn(host, "/");
+	if (!is_authority(host, (size_t)(path - host)))
+		return PUSH_URL_MALFORMED;
+	*ret_path = (size_t)(path - text);
+	return 0;
 }
 
 int push_url_make(const char *text, char **ret_url)
 {
-	_cleanup_(curl_url_cleanup_cleanup) CURLU *url = curl_url();
-	_cleanup_(curl_free_cleanup) char *whole = NULL;
-	char *copy;
-	int r;
+	size_t n = strlen(text), path, tail = strlen(PATH);
+	char *url;
+	int r = check(text, &path);
 
-	if (!url)
-		return err_trace(-ENOMEM);
-	if (!strstr(text, "://"))
-		return PUSH_URL_SCHEME;
-	if (curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
-		return PUSH_URL_MALFORMED;
-	r = check_parts(url);
-	if (r == 0)
-		r = complete_path(url);
-	if (r != 0)
+	if (r)
 		return r;
-	whole = get_part(url, CURLUPART_URL);
-	copy = whole ? strdup(whole) : NULL;
-	if (!copy)
+	while (n > path && text[n - 1] == '/')
+		n--;
+	if (n - path >= tail && strncmp(text + n - tail, PATH, tail) == 0)
+		n -= tail;
+	if (asprintf(&url, "%.*s" PATH, (int)n, text) < 0)
 		return err_trace(-ENOMEM);
-	*ret_url = copy;
+	*ret_url = url;
 	return 0;
 }
 
-static bool is_loopback(const char *host)
+static bool is_loopback(const char *host, size_t size)
 {
+	char text[INET_ADDRSTRLEN] = "";
 	struct in_addr v4;
 
-	if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
+	if (size < sizeof(text))
+		memcpy(text, host, size);
+	if (strcmp(text, "localhost") == 0 || strcmp(text, "[::1]") == 0)
 		return true;
-	return inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
+	return inet_pton(AF_INET, text, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
 }
 
 bool push_url_is_open(const char *url)
 {
-	_cleanup_(curl_url_cleanup_cleanup) CURLU *parsed = curl_url();
-	_cleanup_(curl_free_cleanup) char *host = NULL;
+	const char *host = skip_scheme(url);
+	size_t size = host ? strcspn(host, "/:") : 0;
 
-	if (!parsed || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK)
+	if (!host)
 		return true;
-	host = get_part(parsed, CURLUPART_HOST);
-	return strncmp(url, "http:", 5) == 0 && !(host && is_loopback(host));
+	if (*host == '[')
+		size = strcspn(host, "]/") + 1;
+	return strncasecmp(url, "http:", 5) == 0 && !is_loopback(host, size);
 }

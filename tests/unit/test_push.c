@@ -27,14 +27,28 @@ static void addresses(void **state)
 		{"https://h/pyroscope/", "https://h/pyroscope/ingest", 0},
 		{"https://h/digest", "https://h/digest/ingest", 0},
 		{"http://[::1]:4040", "http://[::1]:4040/ingest", 0},
+		{"HTTP://h:65535", "HTTP://h:65535/ingest", 0},
+		{"http://h/a@b", "http://h/a@b/ingest", 0},
 		{"h:4040", NULL, PUSH_URL_SCHEME},
+		{"", NULL, PUSH_URL_SCHEME},
 		{"ftp://h/", NULL, PUSH_URL_SCHEME},
 		{"file:///etc/passwd", NULL, PUSH_URL_SCHEME},
 		{"http://u:p@h/", NULL, PUSH_URL_CREDENTIALS},
 		{"http://token@h/", NULL, PUSH_URL_CREDENTIALS},
+		{"ftp://u:p@h/", NULL, PUSH_URL_CREDENTIALS},
+		{"u:p@h", NULL, PUSH_URL_CREDENTIALS},
+		{"http://h?a=b", NULL, PUSH_URL_QUERY},
 		{"http://h/?a=b", NULL, PUSH_URL_QUERY},
 		{"http://h/#a", NULL, PUSH_URL_QUERY},
 		{"http://h:99999/", NULL, PUSH_URL_MALFORMED},
+		{"http://h:0/", NULL, PUSH_URL_MALFORMED},
+		{"http://h:/", NULL, PUSH_URL_MALFORMED},
+		{"http://h:8o/", NULL, PUSH_URL_MALFORMED},
+		{"http://:80/", NULL, PUSH_URL_MALFORMED},
+		{"http:///ingest", NULL, PUSH_URL_MALFORMED},
+		{"http://[::1", NULL, PUSH_URL_MALFORMED},
+		{"http://[::1]80", NULL, PUSH_URL_MALFORMED},
+		{"http://h/a\x1b", NULL, PUSH_URL_MALFORMED},
 		{"http://a b/", NULL, PUSH_URL_MALFORMED},
 		{"http://", NULL, PUSH_URL_MALFORMED},
 	};
@@ -54,6 +68,8 @@ static void addresses(void **state)
 	assert_false(push_url_is_open("https://example.org/ingest"));
 	assert_false(push_url_is_open("http://127.0.0.1:4040/ingest"));
 	assert_false(push_url_is_open("http://[::1]:4040/ingest"));
+	assert_false(push_url_is_open("HTTP://localhost/ingest"));
+	assert_true(push_url_is_open("HTTP://[::2]/ingest"));
 }
 
 static void names_and_labels(void **state)
