@@ -14,9 +14,15 @@
 #define DEFAULT_ADDRESS "127.0.0.1:6060"
 #define DEFAULT_INTERVAL (15 * NSEC_PER_SEC)
 #define SHORTEST_INTERVAL NSEC_PER_SEC
-#define LONGEST_INTERVAL (1800 * NSEC_PER_SEC) /* Pyroscope takes nothing that began an hour ago   \
-						*/
+#define LONGEST_INTERVAL                                                                           \
+	(1800 * NSEC_PER_SEC) /* Pyroscope takes nothing that began an hour ago                    \
+			       */
 #define PUSH_TYPES "cpu, wall, block, mutex, threadcreate"
+#define DEFAULT_WINDOW "2m"
+#define DEFAULT_WINDOW_NS (120 * NSEC_PER_SEC)
+#define MAX_WINDOW_NS (3600 * NSEC_PER_SEC)
+/* Not the births of threads, for which all of them would stay traced. */
+#define CONTINUOUS_TYPES (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_MUTEX)
 
 enum {
 	OPTION_ALLOW_REMOTE = SAMPLING_OPTIONS_END,
@@ -25,6 +31,8 @@ enum {
 	OPTION_MAX_SAMPLES,
 	OPTION_INTERVAL,
 	OPTION_PUSH_TYPES,
+	OPTION_CONTINUOUS,
+	OPTION_WINDOW,
 };
 
 static const struct option_row rows[] = {
@@ -40,6 +48,13 @@ static const struct option_row rows[] = {
 	{OPTION_SAME_USER, "same-user", NULL, "answer only programs of the same user, and root's"},
 	{OPTION_MAX_SAMPLES, "max-samples", "N",
 	 "merge the smallest stacks into [other] beyond so many in one answer or push"},
+	{OPTION_CONTINUOUS, "continuous", NULL,
+	 "sample all the time, not only while somebody asks"},
+	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
+	 "with --continuous: what (default cpu,wall,block,mutex)",
+	 "cpu wall block mutex threadcreate"},
+	{OPTION_WINDOW, "window", "TIME",
+	 "with --continuous: how far back past=1 reaches (default " DEFAULT_WINDOW ")"},
 	PUSH_ROWS,
 	{OPTION_PUSH_TYPES, "push-types", "TYPE[,TYPE...]",
 	 "what to push: cpu (default), wall, block, mutex, threadcreate",
@@ -55,8 +70,9 @@ const struct option_table serve_options = {
 		 "       cprof serve [OPTIONS] -- COMMAND [ARGUMENTS]",
 	.about =
 		"Serves the profiles of a process over HTTP, at /debug/pprof/ as Go programs do, "
-		"to go tool\npprof and to scrapers, and pushes them to a Pyroscope server. Without "
-		"--push the process\nis looked at only while somebody asks.",
+		"to go tool\npprof and to scrapers, and pushes them to a Pyroscope server. The "
+		"process is looked at only\nwhile somebody asks, or all the time with --continuous "
+		"or --push.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
 	.see = "cprof-serve(1)",
@@ -111,6 +127,16 @@ static bool parse_push_types(struct serve_command *command, const char *text)
 	return copy != NULL;
 }
 
+static bool parse_window(struct serve_command *command, const char *text)
+{
+	if (!sampling_parse_time(text, "--window", &command->serve.window_ns))
+		return false;
+	if (command->serve.window_ns <= MAX_WINDOW_NS)
+		return true;
+	fprintf(stderr, "cprof: --window wants an hour at most, not '%s'.\n", text);
+	return false;
+}
+
 static bool parse_one(struct serve_command *command, int option, const char *text)
 {
 	uint64_t number;
@@ -142,6 +168,11 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 		return sampling_parse_time(text, "--interval", &command->serve.push.interval_ns);
 	case OPTION_PUSH_TYPES:
 		return parse_push_types(command, text);
+	case OPTION_CONTINUOUS:
+		command->continuous = true;
+		return true;
+	case OPTION_WINDOW:
+		return parse_window(command, text);
 	case 'v':
 		command->verbose++;
 		return true;
@@ -189,6 +220,27 @@ static bool check_push(struct serve_command *command)
 	return true;
 }
 
+static bool check_continuous(struct serve_command *command)
+{
+	unsigned types = command->sampling.session.sampler.types;
+
+	if (!command->continuous && (types || command->serve.window_ns)) {
+		fprintf(stderr, "cprof: %s says what --continuous samples, which is missing.\n",
+			types ? "--type" : "--window");
+		return false;
+	}
+	if (types & ~(unsigned)SERVE_TYPES) {
+		fprintf(stderr, "cprof: 'threads' is of one moment, and not for --continuous; "
+				"/debug/pprof/threads has it.\n");
+		return false;
+	}
+	if (command->continuous) {
+		command->serve.continuous = types ?: CONTINUOUS_TYPES;
+		command->serve.window_ns = command->serve.window_ns ?: DEFAULT_WINDOW_NS;
+	}
+	return true;
+}
+
 int serve_options_parse(struct serve_command *command, int argc, char **argv)
 {
 	struct sampler_options *sampler = &command->sampling.session.sampler;
@@ -204,8 +256,8 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 		if (option == OPTIONS_BAD || !parse_one(command, option, text))
 			return CMD_USAGE;
 	}
-	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_address(command) ||
-	    !check_push(command))
+	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") ||
+	    !check_continuous(command) || !check_address(command) || !check_push(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
 	sampler->on_demand = true;

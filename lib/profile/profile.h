@@ -118,6 +118,7 @@ int profile_stack_intern(struct profile *profile, uint32_t callers, uint32_t lea
 /** Location at the top of a stack, and the stack below it (0 at the root, always a smaller id). */
 uint32_t profile_stack_leaf(const struct profile *profile, uint32_t stack);
 uint32_t profile_stack_callers(const struct profile *profile, uint32_t stack);
+uint32_t profile_n_stacks(const struct profile *profile);
 
 struct profile_label {
 	uint32_t key, text; /* string ids; numeric labels: text 0 and unit set */
@@ -196,6 +197,21 @@ int profile_prune(struct profile **profile, uint32_t most);
 
 /** Makes a copy with the same contents under the same ids. Returns 0 or -ENOMEM. */
 int profile_clone(const struct profile *from, struct profile **ret_profile);
+
+/** Makes a profile without samples, stacks, labels and comments that has the mappings, functions
+ * and locations of another one under the same ids. Returns 0 or -ENOMEM. */
+int profile_renew(const struct profile *from, struct profile **ret_profile);
+
+/**
+ * Adds the samples of a profile to another one. Mappings of the same piece of a file at the same
+ * place, and locations at the same address in them (with the same name, where there is no address)
+ * are one; a location that is named in one of them has that name. A mapping claims to be symbolized
+ * if all locations of it are. Comments are united. Times stay those of `to`.
+ *
+ * @param to	empty, or made by this function from profiles without duplicates
+ * @return 0; -ENOMEM, after which a part of it was added; -EINVAL when the types differ
+ */
+int profile_append(struct profile *to, const struct profile *from);
 
 /**
  * What came to a recording between two copies of its profile: the values of the later one less

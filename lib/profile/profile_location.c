@@ -97,6 +97,9 @@ int profile_location_add(struct profile *profile, uint32_t mapping, uint64_t add
 
 	if (mapping > profile->mappings.n)
 		return err_trace(-EINVAL);
+	/* As one that only has a name is found: profile_location_named(). */
+	if (!address && n_lines && lines[0].function - 1 < profile->functions.n)
+		key.name = profile_function(profile, lines[0].function)->name;
 	r = reserve_location(profile);
 	if (r < 0)
 		return err_trace(r);

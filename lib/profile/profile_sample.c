@@ -39,6 +39,11 @@ uint32_t profile_stack_leaf(const struct profile *profile, uint32_t stack)
 	return profile->stacks.items[stack - 1].leaf;
 }
 
+uint32_t profile_n_stacks(const struct profile *profile)
+{
+	return (uint32_t)profile->stacks.n;
+}
+
 uint32_t profile_stack_callers(const struct profile *profile, uint32_t stack)
 {
 	return profile->stacks.items[stack - 1].callers;

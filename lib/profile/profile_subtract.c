@@ -6,14 +6,13 @@
  * the earlier one is in the later one is found by content, from the small to the large: mappings,
  * locations, stacks, sets of labels, samples. 0 stands for what the later one does not have.
  */
-#include "profile/profile_priv.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "profile/profile_carry.h"
 
 /* What makes a location the same one in both; the mapping is that of the later profile. */
 struct place {
@@ -70,14 +69,6 @@ static int subtraction_init(struct subtraction *s)
 	return 0;
 }
 
-static bool is_same_mapping(const struct subtraction *s, const struct profile_mapping *a,
-			    const struct profile_mapping *b)
-{
-	return a->start == b->start && a->limit == b->limit && a->offset == b->offset &&
-	       strcmp(profile_get_string(s->later, a->file),
-		      profile_get_string(s->earlier, b->file)) == 0;
-}
-
 static void match_mappings(struct subtraction *s)
 {
 	size_t n = s->later->mappings.n;
@@ -87,8 +78,8 @@ static void match_mappings(struct subtraction *s)
 		for (size_t i = 0; i < n && !s->mappings[id]; i++) {
 			uint32_t other = (uint32_t)((id - 1 + i) % n) + 1;
 
-			if (is_same_mapping(s, profile_mapping(s->later, other),
-					    profile_mapping(s->earlier, id)))
+			if (profile_same_mapping(s->later, profile_mapping(s->later, other),
+						 s->earlier, profile_mapping(s->earlier, id)))
 				s->mappings[id] = other;
 		}
 	}

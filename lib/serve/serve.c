@@ -112,7 +112,8 @@ int serve_new(const struct serve_options *options, struct session *session,
 	if (r >= 0)
 		r = serve_names_new(session_pid(session), &serve->names);
 	if (r >= 0)
-		r = serve_hub_new(session, options->stop_fd, &serve->hub);
+		r = serve_hub_new(session, options->stop_fd, options->continuous,
+				  options->window_ns, &serve->hub);
 	if (r >= 0 && listen(serve->listen_fd, BACKLOG) < 0)
 		r = err_errno();
 	if (r >= 0 && options->push.push)

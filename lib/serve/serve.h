@@ -50,6 +50,8 @@ struct serve_options {
 	uint32_t max_samples; /* in one answer; 0: any number */
 	unsigned hz;          /* of the session */
 	int stop_fd;          /* eventfd of the session; written to when it is to end; borrowed */
+	unsigned continuous;  /* of SERVE_TYPES: what is sampled all the time */
+	uint64_t window_ns;   /* of these: how far back one can ask */
 
 	struct serve_push_options push;
 

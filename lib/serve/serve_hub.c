@@ -13,13 +13,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-#define MAX_TYPES 16 /* bits of enum sampler_type */
-/* What was sampled last may have no names yet; how long to wait for them. Scrapers wait for 3 s, go
- * tool pprof for 5. */
-#define NAMES_WITHIN (2 * NSEC_PER_SEC)
-
-DEFINE_CLEANUP(struct profile *, profile_free)
-
 struct hub_type {
 	unsigned users;
 	uint64_t since;   /* CLOCK_REALTIME */
@@ -33,10 +26,12 @@ struct serve_hub {
 	int end_fd; /* readable: who waits shall wait no longer */
 	pthread_t thread;
 	bool started;
-	_Atomic bool ended;
+	_Atomic bool ended, finished;
 	_Atomic int result;
 	pthread_mutex_t lock; /* over what follows, and while it is changed */
-	struct hub_type types[MAX_TYPES];
+	struct hub_type types[SERVE_MAX_TYPES];
+	struct serve_pieces pieces;
+	unsigned continuous; /* types that are sampled all the time */
 };
 
 static void *run_main(void *arg)
@@ -45,11 +40,53 @@ static void *run_main(void *arg)
 
 	atomic_store(&hub->result, session_run(hub->session));
 	atomic_store(&hub->ended, true);
+	atomic_store(&hub->finished, true);
 	(void)eventfd_write(hub->end_fd, 1);
 	return NULL;
 }
 
-int serve_hub_new(struct session *session, int stop_fd, struct serve_hub **ret_hub)
+static struct hub_type *find_type(struct serve_hub *hub, enum sampler_type type)
+{
+	return &hub->types[__builtin_ctz((unsigned)type)];
+}
+
+/* What somebody wants. */
+static unsigned wanted(const struct serve_hub *hub)
+{
+	unsigned types = 0;
+
+	for (unsigned i = 0; i < SERVE_MAX_TYPES; i++)
+		types |= hub->types[i].users ? 1U << i : 0;
+	return types;
+}
+
+/* Counts a type in (+1) or out (-1). Returns 0 or SERVE_HUB_ENDED. */
+static int change(struct serve_hub *hub, enum sampler_type type, int by)
+{
+	struct hub_type *t = find_type(hub, type);
+	uint64_t now = clock_now_ns();
+	int r = 0;
+
+	pthread_mutex_lock(&hub->lock);
+	t->users += (unsigned)by;
+	if (by < 0 && t->users == 0)
+		t->counted += now - t->on_at;
+	if (t->users == (by > 0 ? 1 : 0)) {
+		serve_pieces_activate(&hub->pieces, wanted(hub) != 0);
+		r = session_set_types(hub->session, wanted(hub));
+	}
+	if (by > 0 && r < 0) {
+		t->users--;
+	} else if (by > 0 && t->users == 1) {
+		t->on_at = now;
+		t->since = t->since ?: clock_wall_ns();
+	}
+	pthread_mutex_unlock(&hub->lock);
+	return r < 0 ? SERVE_HUB_ENDED : 0;
+}
+
+int serve_hub_new(struct session *session, int stop_fd, unsigned continuous, uint64_t window_ns,
+		  struct serve_hub **ret_hub)
 {
 	struct serve_hub *hub = calloc(1, sizeof(*hub));
 	int r;
@@ -58,10 +95,20 @@ int serve_hub_new(struct session *session, int stop_fd, struct serve_hub **ret_h
 		return err_trace(-ENOMEM);
 	hub->session = session;
 	hub->stop_fd = stop_fd;
+	hub->continuous = continuous;
 	pthread_mutex_init(&hub->lock, NULL);
+	r = serve_pieces_init(&hub->pieces, session, window_ns);
 	hub->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = hub->end_fd < 0 ? err_errno() : -pthread_create(&hub->thread, NULL, run_main, hub);
+	if (r >= 0 && hub->end_fd < 0)
+		r = err_errno();
+	if (r >= 0)
+		r = -pthread_create(&hub->thread, NULL, run_main, hub);
 	hub->started = r == 0;
+	for (unsigned bit = 0; bit < SERVE_MAX_TYPES && r >= 0; bit++) {
+		/* A process that has ended is told by who runs the server. */
+		if (continuous & 1U << bit)
+			(void)change(hub, (enum sampler_type)(1U << bit), 1);
+	}
 	if (r < 0) {
 		serve_hub_free(hub);
 		return err_trace(r);
@@ -79,49 +126,12 @@ struct serve_hub *serve_hub_free(struct serve_hub *hub)
 		(void)eventfd_write(hub->stop_fd, 1);
 		pthread_join(hub->thread, NULL);
 	}
+	serve_pieces_deinit(&hub->pieces);
 	if (hub->end_fd >= 0)
 		close(hub->end_fd);
 	pthread_mutex_destroy(&hub->lock);
 	free(hub);
 	return NULL;
-}
-
-static struct hub_type *find_type(struct serve_hub *hub, enum sampler_type type)
-{
-	return &hub->types[__builtin_ctz((unsigned)type)];
-}
-
-/* What somebody wants. */
-static unsigned wanted(const struct serve_hub *hub)
-{
-	unsigned types = 0;
-
-	for (unsigned i = 0; i < MAX_TYPES; i++)
-		types |= hub->types[i].users ? 1U << i : 0;
-	return types;
-}
-
-/* Counts a type in (+1) or out (-1). Returns 0 or SERVE_HUB_ENDED. */
-static int change(struct serve_hub *hub, enum sampler_type type, int by)
-{
-	struct hub_type *t = find_type(hub, type);
-	uint64_t now = clock_now_ns();
-	int r = 0;
-
-	pthread_mutex_lock(&hub->lock);
-	t->users += (unsigned)by;
-	if (by < 0 && t->users == 0)
-		t->counted += now - t->on_at;
-	if (t->users == (by > 0 ? 1 : 0))
-		r = session_set_types(hub->session, wanted(hub));
-	if (by > 0 && r < 0) {
-		t->users--;
-	} else if (by > 0 && t->users == 1) {
-		t->on_at = now;
-		t->since = t->since ?: clock_wall_ns();
-	}
-	pthread_mutex_unlock(&hub->lock);
-	return r < 0 ? SERVE_HUB_ENDED : 0;
 }
 
 int serve_hub_wait(struct serve_hub *hub, uint64_t ns, int client_fd)
@@ -143,55 +153,6 @@ int serve_hub_wait(struct serve_hub *hub, uint64_t ns, int client_fd)
 	return 0;
 }
 
-static uint32_t count_unnamed(const struct profile *profile)
-{
-	uint32_t n = 0;
-
-	for (uint32_t id = 1; id <= profile_n_locations(profile); id++)
-		n += !profile_location(profile, id)->n_lines;
-	return n;
-}
-
-static int peek_since(struct serve_hub *hub, enum sampler_type type, const struct profile *earlier,
-		      struct profile **ret_later, struct profile **ret_profile)
-{
-	_cleanup_(profile_free_cleanup) struct profile *later = NULL;
-	int r = session_peek(hub->session, type, &later);
-
-	if (r >= 0)
-		r = profile_subtract(later, earlier, ret_profile);
-	if (r < 0)
-		return err_trace(r);
-	*ret_later = take_ptr(later);
-	return 0;
-}
-
-int serve_hub_since(struct serve_hub *hub, enum sampler_type type, const struct profile *earlier,
-		    struct profile **ret_later, struct profile **ret_profile)
-{
-	_cleanup_(profile_free_cleanup) struct profile *profile = NULL, *later = NULL;
-	uint64_t limit = clock_now_ns() + NAMES_WITHIN, now;
-	uint32_t before, unnamed = UINT32_MAX;
-	int r = peek_since(hub, type, earlier, &later, &profile);
-
-	while (r >= 0) {
-		before = unnamed;
-		unnamed = count_unnamed(profile);
-		now = clock_now_ns();
-		if (!unnamed || unnamed >= before || now > limit)
-			break;
-		session_await_names(hub->session, limit - now);
-		profile = profile_free(profile);
-		later = profile_free(later);
-		r = peek_since(hub, type, earlier, &later, &profile);
-	}
-	if (r < 0)
-		return r;
-	*ret_profile = take_ptr(profile);
-	*ret_later = take_ptr(later);
-	return 0;
-}
-
 int serve_hub_enter(struct serve_hub *hub, enum sampler_type type)
 {
 	return change(hub, type, 1);
@@ -202,29 +163,59 @@ void serve_hub_leave(struct serve_hub *hub, enum sampler_type type)
 	(void)change(hub, type, -1);
 }
 
-/* A copy holds what was sampled up to when it was asked for, however late it is made. */
+struct serve_pieces *serve_hub_pieces(struct serve_hub *hub)
+{
+	return &hub->pieces;
+}
+
+/* Until the time is over. */
+static int read_for(struct serve_hub *hub, struct serve_reader *reader, uint64_t end, int client_fd)
+{
+	uint64_t now = clock_now_ns();
+	int r = 0;
+
+	while (r == 0 && now < end && !atomic_load(&hub->finished)) {
+		r = serve_hub_wait(hub, MIN(end - now, SERVE_PIECE_NS), client_fd);
+		if (r == 0)
+			r = serve_reader_follow(reader);
+		now = clock_now_ns();
+	}
+	return r;
+}
+
+/* What is taken holds what was sampled up to when it is asked for, however late it is made. */
 int serve_hub_collect(struct serve_hub *hub, enum sampler_type type, uint64_t ns, int client_fd,
 		      struct profile **ret_profile)
 {
-	_cleanup_(profile_free_cleanup) struct profile *first = NULL, *last = NULL;
-	int r = change(hub, type, 1), waited = 0;
+	struct serve_reader reader;
 	uint64_t start_wall = clock_wall_ns(), start = clock_now_ns(), end;
+	int r = change(hub, type, 1);
 
 	if (r != 0)
 		return r;
-	r = session_peek(hub->session, type, &first);
+	r = serve_reader_begin(&reader, &hub->pieces, type);
 	if (r >= 0)
-		waited = serve_hub_wait(hub, ns - MIN(ns, clock_now_ns() - start), client_fd);
+		r = read_for(hub, &reader, start + ns, client_fd);
 	end = clock_now_ns();
 	/* At the end of the process it is no longer counted anyway. */
 	(void)change(hub, type, -1);
-	if (r < 0 || waited)
-		return r < 0 ? err_trace(r) : waited;
-	r = serve_hub_since(hub, type, first, &last, ret_profile);
-	if (r < 0)
-		return err_trace(r);
+	if (r == 0)
+		r = serve_reader_take(&reader, ret_profile);
+	serve_reader_end(&reader);
+	if (r)
+		return r < 0 ? err_trace(r) : r;
 	profile_set_time(*ret_profile, (int64_t)start_wall, (int64_t)(end - start));
 	return 0;
+}
+
+int serve_hub_past(struct serve_hub *hub, enum sampler_type type, uint64_t ns,
+		   struct profile **ret_profile)
+{
+	if (!(hub->continuous & (unsigned)type))
+		return SERVE_HUB_NOT_KEPT;
+	if (atomic_load(&hub->ended))
+		return SERVE_HUB_ENDED;
+	return err_trace(serve_pieces_past(&hub->pieces, type, ns, ret_profile));
 }
 
 void serve_hub_count(struct serve_hub *hub, enum sampler_type type,
@@ -242,7 +233,7 @@ void serve_hub_count(struct serve_hub *hub, enum sampler_type type,
 int serve_hub_total(struct serve_hub *hub, enum sampler_type type, struct profile **ret_profile)
 {
 	struct serve_hub_count count;
-	int r = session_peek(hub->session, type, ret_profile);
+	int r = serve_pieces_total(&hub->pieces, type, ret_profile);
 
 	if (r < 0)
 		return err_trace(r);
@@ -253,6 +244,7 @@ int serve_hub_total(struct serve_hub *hub, enum sampler_type type, struct profil
 
 void serve_hub_finish(struct serve_hub *hub)
 {
+	atomic_store(&hub->finished, true);
 	(void)eventfd_write(hub->end_fd, 1);
 }
 

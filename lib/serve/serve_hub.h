@@ -3,8 +3,8 @@
  * One sampler, many clients.
  *
  * The recording runs on a thread of its own. Whoever wants a type counts it in and out; the union
- * of what is wanted is sampled, and nothing when nobody wants anything. What a client gets is the
- * difference of two copies of the profile, so that clients do not know of each other.
+ * of what is wanted is sampled, and nothing when nobody wants anything. What a client gets is what
+ * came between two moments (see serve_pieces.h), so that clients do not know of each other.
  *
  * All functions may be called from any thread.
  */
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "profile/profile.h"
+#include "serve/serve_pieces.h"
 #include "session/session.h"
 
 struct serve_hub;
@@ -21,6 +22,7 @@ struct serve_hub;
 enum serve_hub_outcome {
 	SERVE_HUB_ENDED = 1, /* the process has ended: there is nothing to count any more */
 	SERVE_HUB_GONE,      /* the client hung up */
+	SERVE_HUB_NOT_KEPT,  /* the type is not sampled all the time */
 };
 
 /** How a type has been counted so far. */
@@ -30,9 +32,17 @@ struct serve_hub_count {
 	unsigned users;   /* requests that count it now */
 };
 
-/** Starts the recording. @param session borrowed; @param stop_fd eventfd(2) that ends it. Returns
- * 0 or a negative errno. */
-int serve_hub_new(struct session *session, int stop_fd, struct serve_hub **ret_hub);
+/**
+ * Starts the recording.
+ *
+ * @param session	borrowed
+ * @param stop_fd	eventfd(2) that ends it; borrowed
+ * @param continuous	of enum sampler_type: types that are sampled all the time
+ * @param window_ns	how far serve_hub_past() reaches back
+ * @return 0 or a negative errno
+ */
+int serve_hub_new(struct session *session, int stop_fd, unsigned continuous, uint64_t window_ns,
+		  struct serve_hub **ret_hub);
 
 /** Ends the recording. */
 struct serve_hub *serve_hub_free(struct serve_hub *hub);
@@ -53,17 +63,13 @@ int serve_hub_collect(struct serve_hub *hub, enum sampler_type type, uint64_t ns
 int serve_hub_enter(struct serve_hub *hub, enum sampler_type type);
 void serve_hub_leave(struct serve_hub *hub, enum sampler_type type);
 
-/**
- * What came of a type since a copy of it, with as many names as there will be: waits for those for
- * up to two seconds.
- *
- * @param earlier	by session_peek() or this function; borrowed
- * @param ret_later	the copy at the end, with which the next one begins; the caller's
- * @param ret_profile	without times; the caller's
- * @return 0 or -ENOMEM
- */
-int serve_hub_since(struct serve_hub *hub, enum sampler_type type, const struct profile *earlier,
-		    struct profile **ret_later, struct profile **ret_profile);
+/** For readers of types that are counted in; borrowed. */
+struct serve_pieces *serve_hub_pieces(struct serve_hub *hub);
+
+/** What was collected of a type in the last nanoseconds, and up to SERVE_PIECE_NS before; less when
+ * there is less. Returns 0, SERVE_HUB_ENDED, SERVE_HUB_NOT_KEPT, -ENOMEM. */
+int serve_hub_past(struct serve_hub *hub, enum sampler_type type, uint64_t ns,
+		   struct profile **ret_profile);
 
 /** What was counted of a type so far; its time is now, its duration how long it was counted.
  * Returns 0 or -ENOMEM. */

@@ -79,10 +79,22 @@ static int write_pauses(const struct session_progress *progress, struct sink *si
 			       (double)progress->pause_ns / 1e9, sum);
 }
 
+static int write_traces(const struct session_progress *progress, struct sink *sink)
+{
+	int r = sink_printf(sink, "# HELP cprof_stacks_total Stacks unwound, by how they ended; "
+				  "root is complete.\n# TYPE cprof_stacks_total counter\n");
+
+	for (unsigned end = 0; end < TRACE_ENDS && r >= 0; end++)
+		r = sink_printf(sink, "cprof_stacks_total{end=\"%s\"} %" PRIu64 "\n",
+				trace_end_name((enum trace_end)end), progress->traces[end]);
+	return r;
+}
+
 static int write_users(struct serve *serve, struct sink *sink)
 {
 	const struct session_type *type;
-	int r = sink_printf(sink, "# HELP cprof_clients Requests that a type is sampled for now.\n"
+	int r = sink_printf(sink, "# HELP cprof_clients Requests that a type is sampled for now, "
+				  "and --continuous.\n"
 				  "# TYPE cprof_clients gauge\n");
 
 	for (unsigned i = 0; r >= 0 && (type = session_type_get(i)); i++) {
@@ -133,6 +145,8 @@ static int write_all(struct serve *serve, struct sink *sink)
 				 (double)progress.threads);
 	if (r >= 0)
 		r = write_pauses(&progress, sink);
+	if (r >= 0)
+		r = write_traces(&progress, sink);
 	if (r >= 0)
 		r = write_users(serve, sink);
 	if (r >= 0)

@@ -108,7 +108,8 @@ enum MHD_Result serve_reply_text(struct serve_request *request, struct sink_memo
 /** As of Prometheus. */
 enum MHD_Result serve_reply_metrics(struct serve_request *request, struct sink_memory *take_text);
 enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memory *take_text);
-/** The page for people. */
+/** The page for people. The header Cprof-Window says how many seconds of the past can be asked for.
+ */
 enum MHD_Result serve_reply_page(struct serve_request *request);
 /** For that page. */
 enum MHD_Result serve_reply_json(struct serve_request *request, char *take_text, size_t size);

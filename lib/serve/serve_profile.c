@@ -20,6 +20,11 @@ static enum MHD_Result reply_failure(struct serve_request *request, int error)
 		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
 					 "process %d has ended",
 					 (int)session_pid(serve_hub_session(request->serve->hub)));
+	if (error == SERVE_HUB_NOT_KEPT)
+		return serve_reply_error(
+			request, MHD_HTTP_BAD_REQUEST,
+			"past=1 wants what is sampled all the time: start cprof "
+			"serve with --continuous, and --type if it is to have more");
 	/* Nobody reads it. */
 	if (error == SERVE_HUB_GONE)
 		return serve_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR,
@@ -74,6 +79,45 @@ static enum MHD_Result reply_text(struct serve_request *request, const struct se
 	return reply_failure(request, r);
 }
 
+static bool is_past(struct serve_request *request)
+{
+	int64_t past;
+
+	return serve_parse_int(serve_request_param(request, "past"), &past) == 0 && past;
+}
+
+/* What a request may last; of the past, what is kept. */
+static int64_t most_seconds(struct serve_request *request)
+{
+	uint64_t window_ns = request->serve->options.window_ns;
+
+	return is_past(request) && window_ns ? (int64_t)(window_ns / NSEC_PER_SEC)
+					     : SERVE_MAX_SECONDS;
+}
+
+static enum MHD_Result reply_too_long(struct serve_request *request)
+{
+	if (is_past(request))
+		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
+					 "only the last %d seconds are kept; --window of cprof "
+					 "serve is for more",
+					 (int)most_seconds(request));
+	return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
+				 "profile duration exceeds server's WriteTimeout");
+}
+
+/* With past=1 what was in the last `seconds`, else in the next. Returns as serve_hub_collect(). */
+static int collect(struct serve_request *request, const struct serve_entry *entry, int64_t seconds,
+		   struct profile **ret_profile)
+{
+	struct serve *serve = request->serve;
+	uint64_t ns = (uint64_t)seconds * NSEC_PER_SEC;
+
+	if (is_past(request))
+		return serve_hub_past(serve->hub, entry->type, ns, ret_profile);
+	return serve_hub_collect(serve->hub, entry->type, ns, request->client->fd, ret_profile);
+}
+
 /* profile, wall */
 static enum MHD_Result reply_rate(struct serve_request *request, const struct serve_entry *entry)
 {
@@ -83,13 +127,11 @@ static enum MHD_Result reply_rate(struct serve_request *request, const struct se
 
 	if (r < 0 || seconds <= 0)
 		seconds = DEFAULT_SECONDS;
-	if (seconds > SERVE_MAX_SECONDS)
-		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
-					 "profile duration exceeds server's WriteTimeout");
+	if (seconds > most_seconds(request))
+		return reply_too_long(request);
 	if (request->is_head)
 		return serve_reply_file(request, entry->name, "", NULL);
-	r = serve_hub_collect(request->serve->hub, entry->type, (uint64_t)seconds * NSEC_PER_SEC,
-			      request->client->fd, &profile);
+	r = collect(request, entry, seconds, &profile);
 	return r ? reply_failure(request, r) : reply_file(request, entry, "", &profile);
 }
 
@@ -118,7 +160,6 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 	int64_t seconds, debug, lasted;
-	uint64_t ns;
 	int r = serve_parse_int(text, &seconds);
 
 	if (r < 0 || seconds <= 0)
@@ -129,9 +170,8 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 		return serve_reply_error(
 			request, MHD_HTTP_BAD_REQUEST,
 			"\"seconds\" parameter is not supported for this profile type");
-	if (seconds > SERVE_MAX_SECONDS)
-		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
-					 "profile duration exceeds server's WriteTimeout");
+	if (seconds > most_seconds(request))
+		return reply_too_long(request);
 	(void)serve_parse_int(serve_request_param(request, "debug"), &debug);
 	if (debug)
 		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
@@ -140,12 +180,10 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
 	if (request->is_head)
 		return serve_reply_file(request, entry->name, "-delta", NULL);
-	ns = (uint64_t)seconds * NSEC_PER_SEC;
 	if (entry->what == SERVE_EVERY)
-		r = threads_delta(request, entry, ns, &profile);
+		r = threads_delta(request, entry, (uint64_t)seconds * NSEC_PER_SEC, &profile);
 	else
-		r = serve_hub_collect(request->serve->hub, entry->type, ns, request->client->fd,
-				      &profile);
+		r = collect(request, entry, seconds, &profile);
 	if (r)
 		return reply_failure(request, r);
 	/* Of a difference, Go gives the time of its end. */

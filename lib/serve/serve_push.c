@@ -20,7 +20,7 @@ DEFINE_CLEANUP(struct profile *, profile_free)
 /* A type, and where its next profile begins. */
 struct series {
 	const struct session_type *type;
-	struct profile *last;
+	struct serve_reader reader;
 	uint64_t start_wall, start;
 	bool is_in;
 };
@@ -43,59 +43,73 @@ static bool is_over(const struct serve_push *push)
 
 static void begin(struct serve_push *push, struct series *series)
 {
-	series->is_in = serve_hub_enter(push->hub, series->type->type) == 0;
+	enum sampler_type type = series->type->type;
+
+	if (serve_hub_enter(push->hub, type) != 0)
+		return;
 	series->start_wall = clock_wall_ns();
 	series->start = clock_now_ns();
-	if (series->is_in &&
-	    session_peek(serve_hub_session(push->hub), series->type->type, &series->last) < 0) {
-		serve_hub_leave(push->hub, series->type->type);
-		series->is_in = false;
-	}
+	series->is_in = true;
+	if (serve_reader_begin(&series->reader, serve_hub_pieces(push->hub), type) >= 0)
+		return;
+	log_line(LOG_WARNING, "no profiles of type %s are pushed: out of memory",
+		 series->type->name);
+	serve_reader_end(&series->reader);
+	serve_hub_leave(push->hub, type);
+	series->is_in = false;
 }
 
-/* After an error the next one begins where this one did, so that nothing is lost. */
 static void take(struct serve_push *push, struct series *series)
 {
-	_cleanup_(profile_free_cleanup) struct profile *later = NULL, *profile = NULL;
-	uint64_t wall, now;
-	int r = serve_hub_since(push->hub, series->type->type, series->last, &later, &profile);
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	uint64_t wall = clock_wall_ns(), now = clock_now_ns();
+	int r = serve_reader_take(&series->reader, &profile);
 
-	if (r < 0) {
+	/* What is not taken now is in the next one. */
+	if (r >= 0) {
+		profile_set_time(profile, (int64_t)series->start_wall,
+				 (int64_t)(now - series->start));
+		series->start_wall = wall;
+		series->start = now;
+		r = push_add(push->options.push, series->type->name, profile);
+	}
+	if (r < 0)
 		log_line(LOG_WARNING, "a profile of type %s was not made: out of memory",
 			 series->type->name);
-		return;
-	}
-	wall = clock_wall_ns();
-	now = clock_now_ns();
-	profile_set_time(profile, (int64_t)series->start_wall, (int64_t)(now - series->start));
-	r = push_add(push->options.push, series->type->name, profile);
-	if (r < 0)
-		log_line(LOG_WARNING, "a profile of type %s was not packed: out of memory",
-			 series->type->name);
-	profile_free(series->last);
-	series->last = take_ptr(later);
-	series->start_wall = wall;
-	series->start = now;
 }
 
 static void end(struct serve_push *push, struct series *series)
 {
 	serve_hub_leave(push->hub, series->type->type);
 	take(push, series);
+	serve_reader_end(&series->reader);
+}
+
+/* Pieces are kept until all have read them. */
+static void follow_until(struct serve_push *push, uint64_t next)
+{
+	uint64_t now = clock_now_ns();
+
+	for (; now < next && !is_over(push); now = clock_now_ns()) {
+		serve_hub_wait(push->hub, MIN(next - now, SERVE_PIECE_NS), -1);
+		for (unsigned i = 0; i < push->n_series; i++) {
+			if (push->series[i].is_in)
+				(void)serve_reader_follow(&push->series[i].reader);
+		}
+	}
 }
 
 static void *push_main(void *arg)
 {
 	struct serve_push *push = arg;
-	uint64_t next = clock_now_ns(), now;
+	uint64_t next = clock_now_ns();
 
 	for (unsigned i = 0; i < push->n_series; i++)
 		begin(push, &push->series[i]);
 	while (!is_over(push)) {
-		now = clock_now_ns();
 		/* One that is missed is not made up for: what it would hold is in the next one. */
-		next = MAX(next + push->options.interval_ns, now);
-		serve_hub_wait(push->hub, next - now, -1);
+		next = MAX(next + push->options.interval_ns, clock_now_ns());
+		follow_until(push, next);
 		for (unsigned i = 0; i < push->n_series && !is_over(push); i++) {
 			if (push->series[i].is_in)
 				take(push, &push->series[i]);
@@ -154,8 +168,6 @@ struct serve_push *serve_push_free(struct serve_push *push)
 	if (!push)
 		return NULL;
 	join(push);
-	for (unsigned i = 0; i < push->n_series; i++)
-		profile_free(push->series[i].last);
 	free(push);
 	return NULL;
 }

@@ -120,6 +120,7 @@ enum MHD_Result serve_reply_html(struct serve_request *request, struct sink_memo
 
 enum MHD_Result serve_reply_page(struct serve_request *request)
 {
+	char window[16];
 	struct MHD_Response *response = MHD_create_response_from_buffer(
 		serve_page_size, (void *)(uintptr_t)serve_page, MHD_RESPMEM_PERSISTENT);
 
@@ -128,6 +129,11 @@ enum MHD_Result serve_reply_page(struct serve_request *request)
 	add(response, "X-Content-Type-Options", "nosniff");
 	add(response, MHD_HTTP_HEADER_CONTENT_TYPE, HTML);
 	add(response, "Content-Security-Policy", serve_page_policy);
+	if (request->serve->options.continuous) {
+		snprintf(window, sizeof(window), "%d",
+			 (int)(request->serve->options.window_ns / NSEC_PER_SEC));
+		add(response, "Cprof-Window", window);
+	}
 	return send_off(request, MHD_HTTP_OK, response);
 }
 

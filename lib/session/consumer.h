@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Right of the queue: snapshots → traces → stacks of a profile, then names for their addresses.
- * All functions on one consumer but one must be called by one thread at a time.
+ * Functions on one consumer must be called by one thread at a time, unless they say otherwise.
  */
 #pragma once
 
@@ -35,15 +35,22 @@ int consumer_take(struct consumer *consumer, const struct snapshot *snapshot);
 /** Names every location that has no name yet and sets the mappings' flags. Returns 0 or -ENOMEM. */
 int consumer_symbolize(struct consumer *consumer);
 
-/** Gives a copy of the profile the names known so far. Unlike all others, this may be called from
- * any thread, until the consumer is freed. Returns 0 or -ENOMEM. */
+/** Gives a copy of the profile the names known so far. May be called from any thread, until the
+ * consumer is freed. Returns 0 or -ENOMEM. */
 int consumer_name_copy(const struct consumer *consumer, struct profile *copy);
 
 /** Asks the namer for what it was not asked for yet, as far as its queue has room. */
 void consumer_ask(struct consumer *consumer);
 
+/** Is there something that the namer had no room for? From any thread. */
+bool consumer_has_unasked(const struct consumer *consumer);
+
 /** See session_await_names(). From any thread. */
-void consumer_await_names(const struct consumer *consumer, uint64_t until);
+bool consumer_await_names(const struct consumer *consumer, uint64_t until, bool urgent);
+
+/** Goes on with another profile, which profile_renew() made of the one that it has. Returns 0; or
+ * -ENOMEM, and goes on with what it has. */
+int consumer_renew(struct consumer *consumer, struct profile *profile);
 
 /** Fills in traces, unwind, locations, unnamed and gaps; strings live as long as the consumer. */
 void consumer_stats(struct consumer *consumer, struct session_stats *stats);

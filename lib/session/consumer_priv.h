@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/map64.h"
 #include "base/vec.h"
 #include "module/module.h"
@@ -116,6 +118,7 @@ struct consumer {
 	struct namer *namer;
 	VEC(struct consumer_place) places;
 	size_t n_asked; /* of the places */
+	_Atomic bool has_unasked;
 	VEC(struct consumer_ended) ended;
 	size_t n_given_back;             /* of these */
 	VEC(struct consumer_slot) slots; /* by snapshot.slot */
@@ -205,7 +208,6 @@ int consumer_lock_take(struct consumer *consumer, struct consumer_image *image,
 int consumer_lock_finish(struct consumer *consumer, const struct consumer_image *image);
 
 /* --- consumer_symbols.c --- */
-
 
 /** Gives back what names an image, behind all its places. Returns 0 or -ENOMEM. */
 int consumer_give_back(struct consumer *consumer, struct consumer_image *image);

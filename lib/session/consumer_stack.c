@@ -48,6 +48,7 @@ static const char *end_mark(enum trace_end end)
 
 static void count_end(struct consumer *c, const struct snapshot *snapshot)
 {
+	atomic_fetch_add_explicit(&c->shared->traces[c->trace.end], 1, memory_order_relaxed);
 	if (arch_reg_known(&snapshot->regs, arch_native()->fp) || snapshot->kind == SNAPSHOT_PCS)
 		c->traces[c->trace.end]++;
 	else

@@ -20,7 +20,8 @@ static bool ask_next(struct consumer *c)
 	       namer_ask(c->namer, (uint32_t)c->n_asked + 1, place->names, place->pc);
 }
 
-void consumer_ask(struct consumer *c)
+/* False: the namer has no room for all. */
+static bool ask_all(struct consumer *c)
 {
 	for (;;) {
 		for (; c->n_given_back < c->ended.n; c->n_given_back++) {
@@ -29,15 +30,24 @@ void consumer_ask(struct consumer *c)
 			if (ended->n_places > c->n_asked)
 				break;
 			if (!namer_end_image(c->namer, ended->naming, ended->keep))
-				return;
+				return false;
 		}
 		if (c->n_asked == c->places.n)
 			break;
 		if (!ask_next(c))
-			return;
+			return false;
 		c->n_asked++;
 	}
 	c->ended.n = c->n_given_back = 0;
+	return true;
+}
+
+void consumer_ask(struct consumer *c)
+{
+	bool unasked = !ask_all(c);
+
+	if (atomic_load_explicit(&c->has_unasked, memory_order_relaxed) != unasked)
+		atomic_store(&c->has_unasked, unasked);
 }
 
 int consumer_give_back(struct consumer *c, struct consumer_image *image)
@@ -132,9 +142,14 @@ int consumer_name_copy(const struct consumer *c, struct profile *copy)
 	return err_trace(namer_copy_lines(c->namer, copy));
 }
 
-void consumer_await_names(const struct consumer *c, uint64_t until)
+bool consumer_await_names(const struct consumer *c, uint64_t until, bool urgent)
 {
-	namer_await(c->namer, until);
+	return namer_await(c->namer, until, urgent);
+}
+
+bool consumer_has_unasked(const struct consumer *c)
+{
+	return atomic_load(&c->has_unasked);
 }
 
 int consumer_symbolize(struct consumer *c)

@@ -206,16 +206,19 @@ static void await(struct namer *n, int by)
 	pthread_mutex_unlock(&n->lock);
 }
 
-void namer_await(struct namer *n, uint64_t until)
+bool namer_await(struct namer *n, uint64_t until, bool urgent)
 {
 	struct timespec look = ns_timespec(AWAIT_LOOK);
 	uint64_t asked = atomic_load(&n->asked);
 
-	await(n, 1);
+	if (urgent)
+		await(n, 1);
 	(void)eventfd_write(n->wake_fd, 1);
 	while (atomic_load(&n->named) < asked && atomic_load(&n->tid) && clock_now_ns() < until)
 		(void)nanosleep(&look, NULL);
-	await(n, -1);
+	if (urgent)
+		await(n, -1);
+	return atomic_load(&n->named) >= asked;
 }
 
 void namer_finish(struct namer *n)

@@ -68,10 +68,12 @@ int namer_copy_lines(struct namer *namer, struct profile *profile);
 
 /**
  * Waits until all that was asked for so far is named, or until `until` (CLOCK_MONOTONIC), or the
- * end of the thread. Meanwhile its priority is high, where that is permitted. May be
- * called from any thread.
+ * end of the thread. May be called from any thread.
+ *
+ * @param urgent	its priority is high meanwhile, where that is permitted
+ * @return whether all is named
  */
-void namer_await(struct namer *namer, uint64_t until);
+bool namer_await(struct namer *namer, uint64_t until, bool urgent);
 
 /** Ends the thread after the address that it is at. */
 void namer_finish(struct namer *namer);

@@ -99,6 +99,7 @@ static void *consumer_main(void *arg)
 			session_peek_serve(s, taken_at);
 		}
 		session_peek_serve(s, upto);
+		consumer_ask(s->consumer);
 		if (!done && poll(&fd, 1, CONSUMER_NAP_MS) > 0) {
 			eventfd_t ignored;
 
@@ -246,6 +247,8 @@ void session_progress(const struct session *s, struct session_progress *ret_prog
 	};
 	for (unsigned i = 0; i < SAMPLER_PAUSES; i++)
 		ret_progress->pauses[i] = atomic_load(&s->shared.pauses[i]);
+	for (unsigned i = 0; i < TRACE_ENDS; i++)
+		ret_progress->traces[i] = atomic_load(&s->shared.traces[i]);
 }
 
 /* Reports progress and looks after the tracer until it is done. */
@@ -282,7 +285,8 @@ int session_run(struct session *s)
 	uint64_t begun = clock_wall_ns(), start = clock_now_ns(), lasted;
 	int r;
 
-	atomic_store(&s->begun_wall, begun);
+	s->piece.begun_wall = begun;
+	s->piece.begun_at = start;
 	atomic_store(&s->begun_at, start);
 	session_peek_pass(s, SESSION_CONSUMER);
 	r = pthread_create(&s->consumer_thread, NULL, consumer_main, s);
@@ -312,6 +316,10 @@ int session_run(struct session *s)
 		begun += lasted - MIN(lasted, s->stats.sampler.elapsed_ns);
 		lasted = s->stats.sampler.elapsed_ns;
 	}
+	if (s->piece.number) {
+		begun = s->piece.begun_wall;
+		lasted = clock_now_ns() - s->piece.begun_at;
+	}
 	profile_set_time(s->profile, (int64_t)begun, (int64_t)lasted);
 	r = atomic_load(&s->abandoned) ? 0 : consumer_symbolize(s->consumer);
 	consumer_stats(s->consumer, &s->stats);
@@ -333,7 +341,7 @@ int session_profile(struct session *s, enum sampler_type type, const struct prof
 		return 0;
 	}
 	s->part = profile_free(s->part);
-	r = session_types_project(s->profile, sampler->types, type, sampler->hz, &s->part);
+	r = session_project(s, s->profile, type, &s->part);
 	if (r < 0)
 		return err_trace(r);
 	*ret_profile = s->part;

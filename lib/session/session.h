@@ -28,6 +28,7 @@ struct session_progress {
 	uint64_t dropped; /* samples for which there was no room */
 	uint32_t threads;
 	uint64_t pauses[SAMPLER_PAUSES], pause_ns; /* stops, by how long they lasted; all of it */
+	uint64_t traces[TRACE_ENDS];               /* stacks, by how they ended */
 };
 
 struct session_options {
@@ -113,12 +114,38 @@ int session_set_types(struct session *session, unsigned types);
 int session_peek(struct session *session, unsigned types, struct profile **ret_profile);
 
 /**
+ * A recording without an end is taken away piece by piece, so that it does not grow. What belongs
+ *to one piece is in that one alone; copies that session_peek() makes are of the piece that is under
+ * way.
+ *
+ * @param ret_profile	all types, what was collected since the piece before, times set; as far as
+ *			named by now, see session_name(); the caller's
+ * @return 0; -ESRCH when the recording has ended (what came last is what session_peek() has then);
+ *	-ENOMEM
+ */
+int session_take_piece(struct session *session, struct profile **ret_profile);
+
+/** As session_peek() of all types. ret_number: how many pieces were taken before the one that the
+ * copy is of. */
+int session_peek_piece(struct session *session, struct profile **ret_profile, uint64_t *ret_number);
+
+/** One type's part of a profile of all types of this session. Returns 0 or -ENOMEM. */
+int session_project(const struct session *session, const struct profile *whole,
+		    enum sampler_type type, struct profile **ret_profile);
+
+/** Gives names found meanwhile to a piece, or a copy of one, of all types. From any thread. Returns
+ * 0 or -ENOMEM. */
+int session_name(struct session *session, struct profile *whole);
+
+/**
  * Waits until what was collected up to now has its names, as far as there are any; the next
  * session_peek() has them. May be called from any thread while session_run() runs.
  *
- * @param ns	at most for so long
+ * @param ns		at most for so long
+ * @param urgent	somebody waits: the finding of names gets a high priority meanwhile
+ * @return whether it has
  */
-void session_await_names(struct session *session, uint64_t ns);
+bool session_await_names(struct session *session, uint64_t ns, bool urgent);
 
 /** The result of one of the types that were asked for; owned by the session, and there until
  * another one is asked for. Returns 0 or -ENOMEM. */

@@ -14,8 +14,12 @@
  *
  * A copy serves everybody who has asked before it was begun: a hundred who ask at once cost the
  * consumer two copies.
+ *
+ * Instead of copied the profile can be taken away, for a recording without an end: the consumer
+ * then goes on with one that has the same mappings, functions and locations, and nothing else.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include "base/cleanup.h"
@@ -24,6 +28,7 @@
 #include "session/session_priv.h"
 
 #define WAITS_WITHIN (250 * NSEC_PER_MSEC)
+#define UNASKED_LOOK_MS 2
 
 void session_peek_init(struct session *s)
 {
@@ -48,13 +53,35 @@ void session_peek_pass(struct session *s, enum session_owner owner)
 /* By whoever may read the profile now. */
 static int copy_profile(struct session *s, struct profile **ret_profile)
 {
-	uint64_t begun_at = atomic_load(&s->begun_at);
 	int r = profile_clone(s->profile, ret_profile);
 
-	if (r >= 0 && !profile_time(s->profile) && begun_at)
-		profile_set_time(*ret_profile, (int64_t)atomic_load(&s->begun_wall),
-				 (int64_t)(clock_now_ns() - begun_at));
+	if (r >= 0 && !profile_time(s->profile) && s->piece.begun_at)
+		profile_set_time(*ret_profile, (int64_t)s->piece.begun_wall,
+				 (int64_t)(clock_now_ns() - s->piece.begun_at));
 	return r;
+}
+
+/* By the consumer. */
+static int take_profile(struct session *s, struct profile **ret_profile)
+{
+	struct profile *fresh = NULL;
+	uint64_t now = clock_now_ns();
+	int r = profile_renew(s->profile, &fresh);
+
+	if (r >= 0)
+		r = consumer_renew(s->consumer, fresh);
+	if (r < 0) {
+		profile_free(fresh);
+		return err_trace(r);
+	}
+	profile_set_time(s->profile, (int64_t)s->piece.begun_wall,
+			 (int64_t)(now - s->piece.begun_at));
+	*ret_profile = s->profile;
+	s->profile = fresh;
+	s->piece.begun_wall += now - s->piece.begun_at;
+	s->piece.begun_at = now;
+	s->piece.number++;
+	return 0;
 }
 
 /* Up to when snapshots must have been taken. */
@@ -71,15 +98,15 @@ static uint64_t needed(const struct session *s)
 void session_peek_serve(struct session *s, uint64_t upto)
 {
 	struct profile *made = NULL;
+	uint64_t number = s->piece.number;
 	int r;
 
 	if (!atomic_load(&s->peek.wanted) || upto <= needed(s))
 		return;
-	/* What there was no room for in the namer's queue. */
-	consumer_ask(s->consumer);
-	r = copy_profile(s, &made);
+	r = s->peek.take ? take_profile(s, &made) : copy_profile(s, &made);
 	pthread_mutex_lock(&s->lock);
 	s->peek.made = made;
+	s->peek.number = number;
 	s->peek.result = r;
 	atomic_store(&s->peek.wanted, false);
 	pthread_cond_broadcast(&s->changed);
@@ -91,6 +118,8 @@ static bool ask_consumer(struct session *s, int *ret_result, struct profile **re
 {
 	s->peek.asked_at = clock_now_ns();
 	atomic_store(&s->shared.waits_wanted_at, s->peek.asked_at);
+	if (s->peek.take)
+		atomic_store(&s->shared.exited_wanted, true);
 	atomic_store(&s->peek.wanted, true);
 	(void)eventfd_write(s->wake_fd, 1);
 	while (atomic_load(&s->peek.wanted) && s->owner == SESSION_CONSUMER)
@@ -102,17 +131,21 @@ static bool ask_consumer(struct session *s, int *ret_result, struct profile **re
 	return true;
 }
 
-static int copy_now(struct session *s, struct profile **ret_profile)
+/* take: it is not copied but taken, which only the consumer can do: -ESRCH when that has ended. */
+static int copy_now(struct session *s, bool take, struct profile **ret_profile,
+		    uint64_t *ret_number)
 {
 	struct profile *profile = NULL;
 	bool answered = false;
 	int r = 0;
 
 	pthread_mutex_lock(&s->lock);
+	s->peek.take = take;
 	while (!answered) {
 		switch (s->owner) {
 		case SESSION_NOBODY:
-			r = copy_profile(s, &profile);
+			r = take ? -ESRCH : copy_profile(s, &profile);
+			s->peek.number = s->piece.number;
 			answered = true;
 			break;
 		case SESSION_CONSUMER:
@@ -123,33 +156,47 @@ static int copy_now(struct session *s, struct profile **ret_profile)
 			break;
 		}
 	}
+	*ret_number = s->peek.number;
 	pthread_mutex_unlock(&s->lock);
 	if (r >= 0)
 		r = consumer_name_copy(s->consumer, profile);
 	if (r < 0) {
 		profile_free(profile);
-		return err_trace(r);
+		return r == -ESRCH ? r : err_trace(r);
 	}
 	*ret_profile = profile;
 	return 0;
 }
 
 /* Whose turn it is. `since`: when it was called. */
-static int peek(struct session *s, uint64_t since, unsigned types, struct profile **ret_profile)
+static int peek(struct session *s, uint64_t since)
 {
-	const struct sampler_options *sampler = &s->options.sampler;
-	int r = 0;
+	if (s->peek.copy && s->peek.copied_at >= since)
+		return 0;
+	s->peek.copy = profile_free(s->peek.copy);
+	s->peek.copied_at = clock_now_ns();
+	return copy_now(s, false, &s->peek.copy, &s->peek.copy_number);
+}
 
-	if (!s->peek.copy || s->peek.copied_at < since) {
+static uint64_t take_turn(struct session *s)
+{
+	uint64_t since = clock_now_ns();
+
+	atomic_fetch_add(&s->peek.n_users, 1);
+	pthread_mutex_lock(&s->peek.turn);
+	return since;
+}
+
+static void leave_turn(struct session *s)
+{
+	if (atomic_fetch_sub(&s->peek.n_users, 1) == 1)
 		s->peek.copy = profile_free(s->peek.copy);
-		s->peek.copied_at = clock_now_ns();
-		r = copy_now(s, &s->peek.copy);
-	}
-	if (r < 0)
-		return err_trace(r);
-	if (types != sampler->types)
-		return session_types_project(s->peek.copy, sampler->types, (enum sampler_type)types,
-					     sampler->hz, ret_profile);
+	pthread_mutex_unlock(&s->peek.turn);
+}
+
+/* The last copy, for the caller. */
+static int give_copy(struct session *s, struct profile **ret_profile)
+{
 	if (atomic_load(&s->peek.n_users) > 1)
 		return profile_clone(s->peek.copy, ret_profile);
 	*ret_profile = take_ptr(s->peek.copy);
@@ -158,19 +205,66 @@ static int peek(struct session *s, uint64_t since, unsigned types, struct profil
 
 int session_peek(struct session *s, unsigned types, struct profile **ret_profile)
 {
-	uint64_t since = clock_now_ns();
-	int r;
+	uint64_t since = take_turn(s);
+	int r = peek(s, since);
 
-	atomic_fetch_add(&s->peek.n_users, 1);
-	pthread_mutex_lock(&s->peek.turn);
-	r = peek(s, since, types, ret_profile);
-	if (atomic_fetch_sub(&s->peek.n_users, 1) == 1)
-		s->peek.copy = profile_free(s->peek.copy);
-	pthread_mutex_unlock(&s->peek.turn);
+	if (r >= 0 && types != s->options.sampler.types)
+		r = session_project(s, s->peek.copy, (enum sampler_type)types, ret_profile);
+	else if (r >= 0)
+		r = give_copy(s, ret_profile);
+	leave_turn(s);
 	return err_trace(r);
 }
 
-void session_await_names(struct session *s, uint64_t ns)
+int session_peek_piece(struct session *s, struct profile **ret_profile, uint64_t *ret_number)
 {
-	consumer_await_names(s->consumer, clock_now_ns() + ns);
+	uint64_t since = take_turn(s);
+	int r = peek(s, since);
+
+	*ret_number = s->peek.copy_number;
+	if (r >= 0)
+		r = give_copy(s, ret_profile);
+	leave_turn(s);
+	return err_trace(r);
+}
+
+int session_take_piece(struct session *s, struct profile **ret_profile)
+{
+	uint64_t ignored;
+	int r;
+
+	(void)take_turn(s);
+	r = copy_now(s, true, ret_profile, &ignored);
+	leave_turn(s);
+	return r == -ESRCH ? r : err_trace(r);
+}
+
+int session_project(const struct session *s, const struct profile *whole, enum sampler_type type,
+		    struct profile **ret_profile)
+{
+	const struct sampler_options *sampler = &s->options.sampler;
+
+	return session_types_project(whole, sampler->types, type, sampler->hz, ret_profile);
+}
+
+int session_name(struct session *s, struct profile *whole)
+{
+	return err_trace(consumer_name_copy(s->consumer, whole));
+}
+
+bool session_await_names(struct session *s, uint64_t ns, bool urgent)
+{
+	uint64_t until = clock_now_ns() + ns;
+	bool all;
+
+	for (;;) {
+		all = consumer_await_names(s->consumer, until, urgent);
+		if (!consumer_has_unasked(s->consumer) || atomic_load(&s->done))
+			return all;
+		if (clock_now_ns() >= until)
+			return false;
+		/* What the namer had no room for is asked for by the consumer. */
+		(void)eventfd_write(s->wake_fd, 1);
+		(void)poll(NULL, 0, UNASKED_LOOK_MS);
+	}
 }

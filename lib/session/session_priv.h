@@ -25,11 +25,21 @@ struct session_peek {
 	pthread_mutex_t turn;     /* one asks at a time; protects `copy` and `copied_at` */
 	struct profile *copy;     /* the last one, while somebody may want the same */
 	uint64_t copied_at;       /* when it was asked for */
+	uint64_t copy_number;     /* of the piece that it is of */
 	_Atomic unsigned n_users; /* threads in session_peek() */
 	_Atomic bool wanted;      /* by the one whose turn it is, from the consumer … */
 	uint64_t asked_at;        /* … since; set before `wanted` */
-	struct profile *made;     /* the answer; under session.lock, as its result */
+	bool take;                /* not a copy, but itself; likewise */
+	struct profile *made;     /* the answer; under session.lock, as what follows */
+	uint64_t number;
 	int result;
+};
+
+/* What the profile holds: since when, and how many pieces were taken before. Belongs to who owns
+ * the profile. */
+struct session_piece {
+	uint64_t begun_at, begun_wall; /* CLOCK_MONOTONIC and since the epoch; 0: not yet */
+	uint64_t number;
 };
 
 struct session {
@@ -42,7 +52,8 @@ struct session {
 	struct profile *part;    /* of one, if there are several */
 	struct session_stats stats;
 	struct session_peek peek;
-	_Atomic uint64_t begun_at, begun_wall; /* CLOCK_MONOTONIC and since the epoch; 0: not yet */
+	struct session_piece piece;
+	_Atomic uint64_t begun_at; /* CLOCK_MONOTONIC; 0: not yet */
 	int wake_fd;
 	int types_fd, types_done_fd; /* see sampler_set_types() */
 	pthread_mutex_t types_turn;  /* one changes them at a time */

@@ -215,6 +215,10 @@ static int tick(struct sampler *s, uint64_t now)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	if (sampler_wants(s, SAMPLER_WALL))
 		sampler_wall_put(s, now);
+	if (sampler_wants(s, SAMPLER_CPU) && atomic_exchange(&s->shared->exited_wanted, false)) {
+		for (size_t i = 0; i < s->targets.n; i++)
+			sampler_target_charge_exited(s, s->targets.items[i], now);
+	}
 	s->last_tick_at = now;
 	here = false;
 	awaited = 0;

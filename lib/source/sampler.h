@@ -23,6 +23,7 @@
 #include "arch/arch.h"
 #include "base/hist.h"
 #include "base/queue.h"
+#include "base/trace.h"
 #include "process/process.h"
 
 struct sampler;
@@ -61,9 +62,13 @@ struct sampler_shared {
 	_Atomic uint64_t samples;  /* taken so far */
 	_Atomic uint64_t dropped;  /* of them, for the queue was full */
 	_Atomic uint64_t pauses[SAMPLER_PAUSES], pause_ns; /* of the stops */
+	_Atomic uint64_t traces[TRACE_ENDS];               /* by how they ended; the consumer's */
 	/* CLOCK_MONOTONIC. Elapsed time of threads that wait is put into the queue when they move,
 	 * and at the next tick when somebody wants it; up to when all of it is in the queue. */
 	_Atomic uint64_t waits_wanted_at, waits_put_at;
+	/* What threads that ended ran unseen is to be charged at the next tick, not only at the
+	 * end. */
+	_Atomic bool exited_wanted;
 };
 
 struct sampler_options {

@@ -40,6 +40,9 @@ void sampler_target_ended(struct sampler *s, size_t index);
  * from here on. */
 void sampler_target_charge(struct sampler *s, struct sampler_target *target, uint64_t now);
 
+/** Charges what threads ran unseen that have ended; the recording goes on. */
+void sampler_target_charge_exited(struct sampler *s, struct sampler_target *target, uint64_t now);
+
 /* --- sampler_types.c --- */
 
 /** Once per tick: turns to the types that are wanted now. Returns 0, -ESRCH when the first process

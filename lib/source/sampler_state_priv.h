@@ -130,9 +130,9 @@ struct sampler_target {
 	int task_fd;
 	struct tracee_unwinder *unwinder; /* SAMPLER_LIBUNWIND only; its caches are of this image */
 	uint32_t generation;
-	uint64_t cpu_start_ns, cpu_ns;    /* process clock: at the beginning, last */
-	uint64_t sampled_ns, not_seen_ns; /* of it charged */
-	uint64_t children_ns;             /* CPU time of its reaped children, at the last look */
+	uint64_t cpu_start_ns, cpu_ns;               /* process clock: at the beginning, last */
+	uint64_t sampled_ns, not_seen_ns, exited_ns; /* of it charged */
+	uint64_t children_ns; /* CPU time of its reaped children, at the last look */
 };
 
 /* The thread that seems to be on a CPU. */

@@ -219,6 +219,37 @@ static void settle_thread(struct sampler *s, struct sampler_target *target,
 	target->not_seen_ns += rest;
 }
 
+static uint64_t charged(const struct sampler_target *target)
+{
+	return target->sampled_ns + target->not_seen_ns + target->exited_ns;
+}
+
+static void put_exited(struct sampler *s, struct sampler_target *target, uint64_t ns)
+{
+	sampler_put_pseudo(s, target, SNAPSHOT_EXITED, NULL, ns);
+	target->exited_ns += ns;
+	s->stats.exited_ns += ns;
+}
+
+/* In a recording that goes on: what living threads ran since they were charged is still to come.
+ * They are looked at after the process's clock is read, so that never too much is charged. */
+void sampler_target_charge_exited(struct sampler *s, struct sampler_target *target, uint64_t now)
+{
+	uint64_t used, known;
+
+	if (s->options.n_tids || target->ended || process_cpu_time(target->process, &used) < 0)
+		return;
+	sampler_threads_look_all(s, target, now);
+	known = target->cpu_start_ns + charged(target);
+	for (size_t i = 0; i < target->threads.items.n; i++) {
+		const struct sampler_thread *thread = &target->threads.items.items[i];
+
+		known += thread->run_ns - MIN(thread->run_ns, thread->charged_ns);
+	}
+	if (used > known)
+		put_exited(s, target, used - known);
+}
+
 void sampler_target_charge(struct sampler *s, struct sampler_target *target, uint64_t now)
 {
 	uint64_t used, exited;
@@ -236,19 +267,17 @@ void sampler_target_charge(struct sampler *s, struct sampler_target *target, uin
 			settle_thread(s, target, thread);
 	}
 	used = target->cpu_ns - target->cpu_start_ns;
-	exited = used - MIN(used, target->sampled_ns + target->not_seen_ns);
-	if (s->options.n_tids) {
-		used = target->sampled_ns + target->not_seen_ns;
-	} else if (exited && sampler_wants(s, SAMPLER_CPU)) {
-		sampler_put_pseudo(s, target, SNAPSHOT_EXITED, NULL, exited);
-		s->stats.exited_ns += exited;
-	}
+	exited = used - MIN(used, charged(target));
+	if (s->options.n_tids)
+		used = charged(target);
+	else if (exited && sampler_wants(s, SAMPLER_CPU))
+		put_exited(s, target, exited);
 	s->stats.cpu_ns += used;
 	s->stats.sampled_ns += target->sampled_ns;
 	s->stats.not_seen_ns += target->not_seen_ns;
 	if (target->ended && target != s->targets.items[0])
 		s->children_settled_ns += used;
-	target->sampled_ns = target->not_seen_ns = 0;
+	target->sampled_ns = target->not_seen_ns = target->exited_ns = 0;
 	target->cpu_start_ns = target->cpu_ns;
 }
 

@@ -19,6 +19,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def do_HEAD(self):
+        self.send_response(200)
+        self.end_headers()
+
     def answer(self, status, kind, body):
         self.send_response(status)
         self.send_header("Content-Type", kind)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page for people, in a real Chromium: what is drawn is asked for with the pointer and the
 keys, as people do."""
+import time
+
 import server
 import support
 from page_case import ROW, Page
@@ -339,9 +341,9 @@ class Taking(Page):
 class RealServer:
     """A cprof serve of a victim, as Page.make_server() wants it."""
 
-    def __init__(self):
+    def __init__(self, *args):
         self.target = support.Target([support.victim("shares"), "600"], wait_for="ready")
-        self.server = server.Server("-p", self.target.pid)
+        self.server = server.Server("-p", self.target.pid, *args)
         self.url = self.server.url.removesuffix("debug/pprof/")
 
     def next(self, kind):
@@ -381,6 +383,25 @@ class Served(Page):
         self.browser.press("/", *"compute")
         self.assertGreater(float(self.browser.text("#matched").split()[0]), 50)
         self.shot("served-light")
+        self.assertFalse(self.browser.run("return document.querySelector('#past').checkVisibility()"))
+
+
+class ServedContinuous(Page):
+    """By one that has sampled all the time."""
+
+    def make_server(self):
+        return RealServer("--continuous")
+
+    def test_the_last_seconds(self):
+        self.browser.wait("return document.querySelector('#past').checkVisibility()",
+                          "the choice of the past")
+        self.browser.run("""document.querySelector('#past').checked = true;
+            document.querySelector('#seconds').value = 60;""")
+        start = time.monotonic()
+        self.take(type="Wall time")
+        # Not when they are over.
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertGreater(self.drawn(), 20)
 
 
 if __name__ == "__main__":

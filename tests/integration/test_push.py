@@ -90,7 +90,7 @@ class Record(Pushing):
         self.assertNotIn("x-scope-orgid", pushed.headers)
         profile = self.assert_valid(pushed)
         recorded = Profile(self.path("out.pb.gz"))
-        self.assertGreater(recorded.total(1), 1e8)
+        self.assertGreater(recorded.total(1), 1e7)
         self.assertEqual([profile.total(i) for i in (0, 1)], [recorded.total(i) for i in (0, 1)])
         self.assertEqual(profile.cumulative(), recorded.cumulative())
         self.assertEqual((profile.time_nanos, profile.duration_nanos),
@@ -180,17 +180,17 @@ class Record(Pushing):
 
     def test_refused(self):
         """Once, and said; the file is there."""
-        nasty = b"\x1b[31mno\x07 such tenant\nsecond line"
+        target, nasty = self.target(), b"\x1b[31mno\x07 such tenant\nsecond line"
         for status, hint in ((401, "--push-auth-file"), (404, "Pyroscope"), (422, ""), (400, "")):
             server = self.push_server(always=(status, {}, nasty))
-            said, took = self.record_push(self.target(), server.url, expect=1)
+            said, took = self.record_push(target, server.url, expect=1)
             self.assertEqual(len(server.requests), 1)
             self.assertIn(f"(status {status}: ?[31mno? such tenant)", said)
             self.assertNotIn("second line", said)
             self.assertIn(hint, said)
             self.assertIn(f"1 of 1 profiles did not get to {server.url}/ingest; what was recorded "
                           f"is in {self.path('out.pb.gz')}.", said)
-            self.assertGreater(Profile(self.path("out.pb.gz")).total(1), 1e8)
+            self.assertGreater(Profile(self.path("out.pb.gz")).total(1), 1e7)
             self.assertLess(took, 20)
 
     def test_redirects_are_not_followed(self):
@@ -215,7 +215,7 @@ class Record(Pushing):
             while "trying again" not in said:
                 said += cprof.stderr.readline()
             start = time.monotonic()
-            self.assertGreater(Profile(path).total(1), 1e8)
+            self.assertGreater(Profile(path).total(1), 1e7)
             target.wait_until_busy()
             said += cprof.communicate(timeout=60)[1]
         self.assertEqual(cprof.returncode, 1)
@@ -239,7 +239,7 @@ class Record(Pushing):
         said = cprof.communicate(timeout=60)[1]
         self.assertEqual(cprof.returncode, 1, said)
         self.assertLess(time.monotonic() - start, 10)
-        self.assertGreater(Profile(path).total(1), 1e8)
+        self.assertGreater(Profile(path).total(1), 1e7)
 
     def test_a_server_that_hangs(self):
         """Is given up after 15 s, and asked again."""
@@ -311,7 +311,7 @@ class Serve(Pushing):
         target = self.target()
         server = self.serve_push(target, sink.url)
         profile = server.ask("profile?seconds=2").profile()
-        self.assertGreater(profile.total(1), 1e8)
+        self.assertGreater(profile.total(1), 1e7)
         self.assertIn("tid", profile.samples[0].labels)
         for pushed in sink.await_requests(3):
             self.assertEqual(pushed.name()[1]["pid"], str(target.pid))
@@ -338,7 +338,7 @@ class Serve(Pushing):
         start = time.monotonic()
         profile = server.ask("profile?seconds=1").profile()
         self.assertLess(time.monotonic() - start, 8)
-        self.assertGreater(profile.total(1), 1e8)
+        self.assertGreater(profile.total(1), 1e7)
         sink.await_requests(12, status=200)
         begins = [int(p.query["from"]) for p in sink.requests if p.status == 200]
         self.assertEqual(begins, sorted(begins))

@@ -94,9 +94,95 @@ static void a_copy_has_the_same_ids(void **state)
 	profile_free(copy);
 }
 
+/* Of the second one nothing is made twice, and its name serves both. */
+static void appending_adds_up(void **state)
+{
+	struct profile *sum = make(), *other;
+	struct profile_spec spec = {.n_sample_types = 1, .sample_types = {{"a", "count"}}};
+	static const bool named[] = {false, true, false};
+	const struct profile_location *at_10;
+	int64_t pseudo = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct profile *piece = make_copy(i == 1, 3, 5, named[i]);
+
+		assert_int_equal(profile_comment_add(piece, "how it was made"), 0);
+		assert_int_equal(profile_append(sum, piece), 0);
+		profile_free(piece);
+	}
+	assert_int_equal(profile_n_samples(sum), 2);
+	assert_int_equal(profile_n_locations(sum), 2);
+	assert_int_equal(profile_n_mappings(sum), 1);
+	assert_int_equal(profile_n_comments(sum), 1);
+	assert_int_equal(profile_total(sum, 0), 24);
+	assert_int_equal(profile_total(sum, 1), 24000);
+	at_10 = profile_location(sum, 1);
+	assert_int_equal(at_10->address, 0x10);
+	assert_int_equal(at_10->n_lines, 1);
+	for (uint32_t i = 0; i < 2; i++) {
+		if (profile_sample(sum, i)->labels == 0)
+			pseudo = profile_sample(sum, i)->values[0];
+	}
+	assert_int_equal(pseudo, 15);
+	assert_int_equal(profile_new(&spec, &other), 0);
+	assert_int_equal(profile_append(sum, other), -EINVAL);
+	profile_free(other);
+	profile_free(sum);
+}
+
+/* A mapping claims what holds for all of it that is used. */
+static void appending_keeps_claims_true(void **state)
+{
+	struct profile *sum = make();
+
+	for (int i = 0; i < 3; i++) {
+		struct profile *piece = make_copy(false, 1, 0, true);
+
+		profile_mapping(piece, 1)->has_functions = true;
+		profile_mapping(piece, 1)->has_filenames = i < 2;
+		assert_int_equal(profile_append(sum, piece), 0);
+		assert_true(profile_mapping(sum, 1)->has_functions);
+		assert_int_equal(profile_mapping(sum, 1)->has_filenames, i < 2);
+		assert_false(profile_mapping(sum, 1)->has_line_numbers);
+		profile_free(piece);
+	}
+	profile_free(sum);
+}
+
+/* Ids of locations go on to mean the same; words that only labels had are gone. */
+static void a_renewed_profile_is_empty(void **state)
+{
+	struct profile *profile = make_copy(true, 3, 5, true), *renewed;
+	uint32_t label = string(profile, "of a thread that has ended"), id, pseudo;
+	uint32_t n = profile_n_locations(profile), strings = profile_n_strings(profile);
+
+	assert_true(label > 0);
+	assert_int_equal(profile_location_named(profile, 1, "[exited threads]", &pseudo), 0);
+	assert_int_equal(profile_renew(profile, &renewed), 0);
+	assert_int_equal(profile_n_samples(renewed), 0);
+	assert_int_equal(profile_n_locations(renewed), n);
+	assert_true(profile_n_strings(renewed) < strings);
+	for (uint32_t i = 1; i <= n; i++) {
+		assert_int_equal(profile_location(renewed, i)->address,
+				 profile_location(profile, i)->address);
+		assert_int_equal(profile_location(renewed, i)->n_lines,
+				 profile_location(profile, i)->n_lines);
+	}
+	assert_int_equal(profile_location_named(renewed, 1, "[exited threads]", &id), 0);
+	assert_int_equal(id, pseudo);
+	assert_int_equal(location(renewed, 0x999), location(profile, 0x999));
+	assert_int_equal(profile_stack_intern(renewed, 0, 1, &id), 0);
+	assert_int_equal(id, 1);
+	profile_free(profile);
+	profile_free(renewed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(appending_adds_up),
+		cmocka_unit_test(appending_keeps_claims_true),
+		cmocka_unit_test(a_renewed_profile_is_empty),
 		cmocka_unit_test(a_difference_is_what_came),
 		cmocka_unit_test(a_copy_has_the_same_ids),
 	};

@@ -24,7 +24,8 @@ function showProgress(began, seconds) {
 	} else {
 		/* Without a value the bar says that nobody knows how long. */
 		element("bar").removeAttribute("value");
-		element("waiting").textContent = seconds ? "finding names" : "looking at threads";
+		element("waiting").textContent = takesTime(element("type").value) ? "finding names"
+			: "looking at threads";
 	}
 }
 
@@ -38,8 +39,9 @@ function checkProfile(profile) {
 }
 
 /* Returns the profile; throws an Error whose message is for people. */
-async function fetchProfile(type, seconds, signal) {
-	const path = `debug/pprof/${type}?` + (seconds ? `seconds=${seconds}&` : "") + "format=json";
+async function fetchProfile(type, seconds, past, signal) {
+	const path = `debug/pprof/${type}?` + (seconds ? `seconds=${seconds}&` : "") +
+		(past ? "past=1&" : "") + "format=json";
 	let answer;
 
 	try {
@@ -60,6 +62,13 @@ async function fetchProfile(type, seconds, signal) {
 	}
 }
 
+/* A server that samples all the time says how many seconds of the past it keeps. */
+async function offerPast() {
+	const answer = await fetch("", {method: "HEAD"}).catch(() => null);
+
+	element("past-label").hidden = !answer?.headers.get("Cprof-Window");
+}
+
 /* One at a time; taken(type, profile) is called when it is there. */
 function setUpTaking(taken) {
 	let running = null;
@@ -67,15 +76,16 @@ function setUpTaking(taken) {
 	const take = async () => {
 		const type = element("type").value;
 		const seconds = takesTime(type) ? Number(element("seconds").value) : 0;
+		const past = seconds > 0 && element("past").checked;
 		const began = performance.now(), control = new AbortController();
-		const timer = setInterval(() => showProgress(began, seconds), 100);
+		const timer = setInterval(() => showProgress(began, past ? 0 : seconds), 100);
 
 		running = control;
 		showMessage("");
 		setBusy(true);
-		showProgress(began, seconds);
+		showProgress(began, past ? 0 : seconds);
 		try {
-			taken(type, await fetchProfile(type, seconds, control.signal));
+			taken(type, await fetchProfile(type, seconds, past, control.signal));
 		} catch (error) {
 			if (!control.signal.aborted)
 				showMessage(error.message);
@@ -95,6 +105,7 @@ function setUpTaking(taken) {
 		element("seconds").disabled = !takesTime(element("type").value);
 	});
 	element("seconds").disabled = !takesTime(element("type").value);
+	offerPast();
 }
 
 function setBusy(busy) {
