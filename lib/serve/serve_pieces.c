@@ -15,7 +15,7 @@
 #define NAMES_LOOK (100 * NSEC_PER_MSEC)
 /* Beyond so many stacks of threads the totals forget which thread it was, and beyond so many stacks
  * the smallest ones. */
-#define TOTAL_MOST 50000
+#define TOTAL_MOST 20000
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 
@@ -144,7 +144,7 @@ static int put(struct serve_pieces *p, struct profile *profile)
 	return slot ? r : -ENOMEM;
 }
 
-static int take_one(struct serve_pieces *p)
+int serve_pieces_take(struct serve_pieces *p)
 {
 	_cleanup_(profile_free_cleanup) struct profile *whole = NULL;
 	struct profile *piece = NULL;
@@ -179,7 +179,7 @@ static void *take_main(void *arg)
 			break;
 		p->stirred = p->active;
 		pthread_mutex_unlock(&p->lock);
-		r = take_one(p);
+		r = serve_pieces_take(p);
 		if (r < 0 && r != -ESRCH)
 			log_line(LOG_WARNING, "collecting: %s", strerror(-r));
 		pthread_mutex_lock(&p->lock);

@@ -76,6 +76,10 @@ void serve_pieces_deinit(struct serve_pieces *pieces);
 /** Something is sampled from now on, or nothing any more. */
 void serve_pieces_activate(struct serve_pieces *pieces, bool active);
 
+/** Takes a piece, as its thread does every SERVE_PIECE_NS while something is sampled; not both at
+ * once. Returns 0; -ESRCH when the recording has ended; -ENOMEM. */
+int serve_pieces_take(struct serve_pieces *pieces);
+
 /** Begins to read. The reader is to be ended whatever this returns. Returns 0 or -ENOMEM. */
 int serve_reader_begin(struct serve_reader *reader, struct serve_pieces *pieces,
 		       enum sampler_type type);

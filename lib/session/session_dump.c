@@ -22,11 +22,12 @@ static void describe(struct dump_maker *m, const struct census_thread *from,
 	if (from->how != CENSUS_READ && from->how != CENSUS_STOPPED)
 		return;
 	if (from->snapshot)
-		call.nr = session_call(m->map, from->snapshot->regs.values[arch_native()->pc],
-				       (int32_t)call.nr);
+		call.nr =
+			session_call(m->source->map, from->snapshot->regs.values[arch_native()->pc],
+				     (int32_t)call.nr);
 	thread->syscall = (int32_t)call.nr;
 	if (from->how == CENSUS_READ)
-		process_wait_read(m->waits, thread->tid, &call, &thread->wait);
+		process_wait_read(m->source->waits, thread->tid, &call, &thread->wait);
 }
 
 static int add_thread(struct dump_maker *m, struct census_thread *from)
@@ -50,65 +51,106 @@ static int add_thread(struct dump_maker *m, struct census_thread *from)
 	return r;
 }
 
-static int open_process(struct dump_maker *m)
+static int open_source(struct dump_source *source, bool inlines)
 {
-	struct process_stat stat;
-	int r = process_open(m->dump.pid, &m->process);
+	int r = process_open(source->pid, &source->process);
 
 	if (r >= 0)
-		r = process_stat_read(m->process, &stat);
-	if (r < 0)
-		return r;
-	memcpy(m->dump.name, stat.name, sizeof(m->dump.name));
-	r = module_map_new(m->process, &m->map);
+		r = module_map_new(source->process, &source->map);
 	if (r >= 0)
-		r = module_map_refresh(m->map);
-	/* Before the threads: its files cannot be had any more if it ends. */
-	for (uint32_t i = 0; r >= 0 && i < module_map_count(m->map); i++)
-		(void)module_is_elf(module_map_at(m->map, i)->module);
+		r = unwinder_new(source->map, arch_native(), &source->unwinder);
 	if (r >= 0)
-		r = unwinder_new(m->map, arch_native(), &m->unwinder);
+		r = symbolizer_new(inlines, &source->symbolizer);
 	if (r >= 0)
-		r = symbolizer_new(m->options.inlines, &m->symbolizer);
-	if (r >= 0)
-		r = process_waits_new(m->process, &m->waits);
-	if (r >= 0)
-		r = intern_new(&m->stacks);
-	m->lock_finder = (struct session_locks){.process = m->process, .map = m->map};
+		r = process_waits_new(source->process, &source->waits);
+	source->lock_finder =
+		(struct session_locks){.process = source->process, .map = source->map};
 	return r;
 }
 
-static int make(struct dump_maker *m)
+int dump_source_new(pid_t pid, bool inlines, struct dump_source **ret_source)
 {
-	struct census_options options = {.tid = m->options.tid};
-	int r = open_process(m);
+	struct dump_source *source = calloc(1, sizeof(*source));
+	int r;
 
+	if (!source)
+		return err_trace(-ENOMEM);
+	source->pid = pid;
+	r = open_source(source, inlines);
+	if (r < 0) {
+		dump_source_free(source);
+		return r == -ENOMEM ? err_trace(r) : r;
+	}
+	*ret_source = source;
+	return 0;
+}
+
+struct dump_source *dump_source_free(struct dump_source *source)
+{
+	if (!source || source->stuck)
+		return NULL;
+	process_waits_free(source->waits);
+	symbolizer_free(source->symbolizer);
+	unwinder_free(source->unwinder);
+	module_map_free(source->map);
+	process_close(source->process);
+	free(source);
+	return NULL;
+}
+
+/* What it has mapped by now. */
+static int refresh(struct dump_maker *m)
+{
+	struct dump_source *source = m->source;
+	struct process_stat stat;
+	int r = process_stat_read(source->process, &stat);
+
+	if (r < 0)
+		return r;
+	memcpy(m->dump.name, stat.name, sizeof(m->dump.name));
+	r = module_map_refresh(source->map);
+	if (r == MODULE_REFRESH_REPLACED)
+		unwinder_forget(source->unwinder);
+	/* Before the threads: its files cannot be had any more if it ends. */
+	for (uint32_t i = 0; r >= 0 && i < module_map_count(source->map); i++)
+		(void)module_is_elf(module_map_at(source->map, i)->module);
+	return r;
+}
+
+static int make(struct dump_maker *m, pid_t tid)
+{
+	struct census_options options = {.tid = tid};
+	int r = refresh(m);
+
+	if (r >= 0)
+		r = intern_new(&m->stacks);
 	if (r >= 0) {
 		m->dump.time_ns = clock_wall_ns();
-		r = census_new(m->process, &options, &m->census);
+		r = census_new(m->source->process, &options, &m->census);
 	}
 	if (r < 0)
 		return r;
 	m->dump.census = *census_stats(m->census);
+	m->source->stuck = m->dump.census.stuck;
 	for (size_t i = 0; i < census_count(m->census) && r >= 0; i++)
 		r = add_thread(m, census_at(m->census, i));
 	if (r >= 0)
 		r = dump_find_deadlocks(m);
-	m->dump.census.ended |= process_has_ended(m->process);
+	m->dump.census.ended |= process_has_ended(m->source->process);
 	return r;
 }
 
-int dump_new(pid_t pid, const struct dump_options *options, struct dump **ret_dump)
+int dump_make(struct dump_source *source, pid_t tid, struct dump **ret_dump)
 {
 	_cleanup_free_ struct dump_maker *m = calloc(1, sizeof(*m));
 	int r;
 
 	if (!m)
 		return err_trace(-ENOMEM);
-	m->options = *options;
-	m->dump.pid = pid;
+	m->source = source;
+	m->dump.pid = source->pid;
 	m->trace = malloc(sizeof(*m->trace));
-	r = m->trace ? make(m) : -ENOMEM;
+	r = m->trace ? make(m, tid) : -ENOMEM;
 	if (r < 0) {
 		dump_free(&take_ptr(m)->dump);
 		return r == -ENOMEM ? err_trace(r) : r;
@@ -117,21 +159,31 @@ int dump_new(pid_t pid, const struct dump_options *options, struct dump **ret_du
 	return 0;
 }
 
+int dump_new(pid_t pid, const struct dump_options *options, struct dump **ret_dump)
+{
+	struct dump_source *source;
+	int r = dump_source_new(pid, options->inlines, &source);
+
+	if (r < 0)
+		return r;
+	r = dump_make(source, options->tid, ret_dump);
+	if (r < 0)
+		dump_source_free(source);
+	else
+		((struct dump_maker *)*ret_dump)->owns_source = true;
+	return r;
+}
+
 struct dump *dump_free(struct dump *dump)
 {
 	struct dump_maker *m = (struct dump_maker *)dump;
 
-	if (!m)
-		return NULL;
-	/* A thread that is stuck still uses the process. */
-	if (dump->census.stuck)
+	/* A thread that is stuck still uses the process, and the census. */
+	if (!m || dump->census.stuck)
 		return NULL;
 	census_free(m->census);
-	process_waits_free(m->waits);
-	symbolizer_free(m->symbolizer);
-	unwinder_free(m->unwinder);
-	module_map_free(m->map);
-	process_close(m->process);
+	if (m->owns_source)
+		dump_source_free(m->source);
 	intern_free(m->stacks);
 	map64_deinit(&m->places);
 	map64_deinit(&m->locks);

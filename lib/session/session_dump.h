@@ -80,6 +80,23 @@ struct dump_options {
 	bool inlines; /* expand inlined calls */
 };
 
+struct dump_source;
+
+/**
+ * What dumps of a process are made with: its modules, their symbols, their rules. To be kept by who
+ * makes several, because reading those takes longer than the rest.
+ *
+ * @param inlines	expand inlined calls
+ * @return 0; -ESRCH, -EPERM, -ENOMEM and others
+ */
+int dump_source_new(pid_t pid, bool inlines, struct dump_source **ret_source);
+
+/** After the dumps that were made with it. */
+struct dump_source *dump_source_free(struct dump_source *source);
+
+/** As dump_new(). @param source borrowed as long as the dump lives; used by one thread at a time */
+int dump_make(struct dump_source *source, pid_t tid, struct dump **ret_dump);
+
 /** Makes a dump. Returns 0, also when the process ends meanwhile (see census.ended); -ESRCH when it
  * was gone before anything could be read; -EPERM, -ENOMEM and others. */
 int dump_new(pid_t pid, const struct dump_options *options, struct dump **ret_dump);

@@ -29,14 +29,14 @@ static void name_lock(struct dump_maker *m, struct dump_thread *thread)
 		return;
 	}
 	*known = (uint64_t)(thread - m->dump.threads.items) + 1;
-	session_lock_name(&m->lock_finder, thread->lock.addr, thread->lock_name,
+	session_lock_name(&m->source->lock_finder, thread->lock.addr, thread->lock_name,
 			  sizeof(thread->lock_name));
 }
 
 void dump_find_lock(struct dump_maker *m, const struct census_thread *from,
 		    struct dump_thread *thread)
 {
-	session_lock_read(&m->lock_finder, m->trace, &thread->wait, &thread->lock);
+	session_lock_read(&m->source->lock_finder, m->trace, &thread->wait, &thread->lock);
 	if (thread->lock.kind == PROCESS_LOCK_NONE)
 		return;
 	/* What was read may be of another time than its stack. */
@@ -48,7 +48,7 @@ void dump_find_lock(struct dump_maker *m, const struct census_thread *from,
 
 static bool is_renamed(const struct dump_maker *m)
 {
-	pid_t inner = process_inner_tid(m->process, m->dump.pid);
+	pid_t inner = process_inner_tid(m->source->process, m->dump.pid);
 
 	return inner && inner != m->dump.pid;
 }
@@ -61,8 +61,9 @@ static void find_owners(struct dump_maker *m)
 	for (size_t i = 0; i < dump->threads.n; i++) {
 		struct dump_thread *thread = &dump->threads.items[i];
 
-		thread->inner_tid =
-			dump->renamed ? process_inner_tid(m->process, thread->tid) : thread->tid;
+		thread->inner_tid = dump->renamed
+					    ? process_inner_tid(m->source->process, thread->tid)
+					    : thread->tid;
 	}
 	for (size_t i = 0; i < dump->threads.n; i++) {
 		struct dump_thread *thread = &dump->threads.items[i];

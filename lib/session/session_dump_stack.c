@@ -13,7 +13,8 @@ static bool has_unknown_pc(const struct dump_maker *m)
 	const struct trace *trace = m->trace;
 
 	return trace->end != TRACE_ROOT && trace->n_frames &&
-	       !module_map_find(m->map, frame_lookup_pc(&trace->frames[trace->n_frames - 1]));
+	       !module_map_find(m->source->map,
+				frame_lookup_pc(&trace->frames[trace->n_frames - 1]));
 }
 
 static void unwind(struct dump_maker *m, struct census_thread *from)
@@ -21,24 +22,24 @@ static void unwind(struct dump_maker *m, struct census_thread *from)
 	uint64_t ignored;
 	int r;
 
-	unwinder_run(m->unwinder, from->snapshot, m->trace, &ignored);
+	unwinder_run(m->source->unwinder, from->snapshot, m->trace, &ignored);
 	if (m->trace->end == TRACE_CUT && from->how == CENSUS_READ &&
 	    census_read_more(m->census, from))
-		unwinder_run(m->unwinder, from->snapshot, m->trace, &ignored);
+		unwinder_run(m->source->unwinder, from->snapshot, m->trace, &ignored);
 	if (m->refreshed || !has_unknown_pc(m))
 		return;
 	m->refreshed = true;
-	r = module_map_refresh(m->map);
+	r = module_map_refresh(m->source->map);
 	if (r == MODULE_REFRESH_REPLACED)
-		unwinder_forget(m->unwinder);
+		unwinder_forget(m->source->unwinder);
 	if (r > MODULE_REFRESH_SAME)
-		unwinder_run(m->unwinder, from->snapshot, m->trace, &ignored);
+		unwinder_run(m->source->unwinder, from->snapshot, m->trace, &ignored);
 }
 
 static int name_place(struct dump_maker *m, const struct frame *frame, struct dump_place *place)
 {
 	uint64_t pc = frame_lookup_pc(frame);
-	const struct module_mapping *mapping = module_map_find(m->map, pc);
+	const struct module_mapping *mapping = module_map_find(m->source->map, pc);
 	struct symbol_lines lines;
 	int r;
 
@@ -47,7 +48,7 @@ static int name_place(struct dump_maker *m, const struct frame *frame, struct du
 		return 0;
 	place->path = module_path(mapping->module);
 	place->svma = frame->pc - module_bias(mapping->module);
-	r = symbolizer_lookup(m->symbolizer, mapping->module, pc, &lines);
+	r = symbolizer_lookup(m->source->symbolizer, mapping->module, pc, &lines);
 	if (r < 0 || !lines.n_lines)
 		return err_trace(r);
 	place->lines = calloc(lines.n_lines, sizeof(*place->lines));

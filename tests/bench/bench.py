@@ -23,7 +23,7 @@ TOOLS = os.path.join(BUILD, "tests/bench")
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../integration"))
-from profile_pb import Profile  # noqa: E402,F401 (for the benchmarks)
+from profile_pb import Profile, fields, ints  # noqa: E402,F401 (for the benchmarks)
 from support import Target, victim  # noqa: E402,F401
 
 missing = []

@@ -69,3 +69,38 @@ while True:
 """
         super().__init__([sys.executable, "-c", text])
         time.sleep(0.3)
+
+
+class Threads(Target):
+    """An interpreter whose threads come and go: each computes for a tenth of a second."""
+
+    def __init__(self):
+        text = """
+import threading, time
+def work(until):
+    while time.monotonic() < until:
+        sorted(str(i * 7919 % 100003) for i in range(500))
+while True:
+    threads = [threading.Thread(target=work, args=(time.monotonic() + 0.1,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+        super().__init__([sys.executable, "-c", text])
+        time.sleep(0.3)
+
+
+class Redis(Target):
+    """redis-server with ten clients at work."""
+
+    def __init__(self, folder):
+        path = folder.path("redis.sock")
+        super().__init__(["redis-server", "--port", "0", "--unixsocket", path, "--save", ""],
+                         wait_for="eady to accept")
+        self.load = Target(["redis-benchmark", "-s", path, "-n", "1000000000", "-q", "-c", "10",
+                            "-t", "set,get"])
+
+    def __exit__(self, *_):
+        self.load.__exit__()
+        super().__exit__()
