@@ -16,6 +16,7 @@
 #include "options.h"
 #include "record_files.h"
 #include "record_options.h"
+#include "record_push.h"
 #include "record_summary.h"
 #include "session/session.h"
 #include "target.h"
@@ -24,6 +25,7 @@ struct record {
 	struct record_options options;
 	struct record_files files;
 	struct session *running;
+	char name[64]; /* the target's */
 };
 
 static void on_progress(void *user, const struct session_progress *progress)
@@ -45,12 +47,12 @@ static void on_log(void *user, enum log_level level, const char *text)
 static bool prepare(struct record *record)
 {
 	struct sampler_options *sampler = &record->options.sampling.session.sampler;
-	char name[64];
 
 	if (!sampling_find(&record->options.sampling))
 		return false;
-	sampling_target_name(&record->options.sampling, name);
-	if (!record_files_open(&record->files, sampler->types, record->options.output_path, name))
+	sampling_target_name(&record->options.sampling, record->name);
+	if (!record_files_open(&record->files, sampler->types, record->options.output_path,
+			       record->name))
 		return false;
 	if (sampler->pid && !target_claim(sampler->pid))
 		return false;
@@ -106,6 +108,7 @@ static int finish(struct record *record, int result)
 			      record->options.verbose > 0);
 		record_files_print(&record->files);
 	}
+	partial |= !record_push(&record->options, &record->files, record->running, record->name);
 	if (stats->sampler.denied && !stats->sampler.samples)
 		return CMD_FAILED;
 	return partial ? CMD_PARTIAL : CMD_OK;

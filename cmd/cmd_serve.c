@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cprof serve: the profiles of a process over HTTP. */
+/* cprof serve: the profiles of a process over HTTP, asked for or pushed. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,6 +71,9 @@ static bool start(struct serve_command *command, struct session **ret_session,
 	memory_limit_guard(NULL, 0);
 	if (!sampling_start(&command->sampling, ret_session))
 		return false;
+	if (!push_options_start(&command->push, name, session_pid(*ret_session),
+				command->serve.max_samples, &command->serve.push.push))
+		return false;
 	r = serve_new(&command->serve, *ret_session, ret_serve);
 	if (r < 0) {
 		fprintf(stderr, "cprof: cannot listen: %s%s\n", strerror(-r),
@@ -80,6 +83,8 @@ static bool start(struct serve_command *command, struct session **ret_session,
 	}
 	fprintf(stderr, "cprof: serving %s (process %d) at %s\n", name, session_pid(*ret_session),
 		serve_url(*ret_serve));
+	if (command->serve.push.push)
+		fprintf(stderr, "cprof: pushing to %s\n", command->push.url);
 	if (sampler->pid)
 		target_hint(sampler->pid);
 	return true;
@@ -107,6 +112,7 @@ static int run(struct serve_command *command)
 		r = r < 0 ? CMD_PARTIAL : CMD_OK;
 	}
 	serve_free(serve);
+	push_free(command->serve.push.push);
 	/* As in cmd_record.c. */
 	if (session && session_stats(session)->watchdog) {
 		fflush(NULL);
@@ -128,6 +134,6 @@ int cmd_serve(int argc, char **argv)
 		r = run(&command);
 		log_set_hook(NULL, NULL);
 	}
-	sampling_deinit(&command.sampling);
+	serve_options_deinit(&command);
 	return r;
 }

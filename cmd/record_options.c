@@ -24,10 +24,12 @@ static const struct option_row rows[] = {
 	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)",
 	 OPTION_FILE},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
-	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; a file for each",
+	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; a file for "
+	 "each",
 	 "cpu wall block mutex threadcreate threads"},
 	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},
 	SAMPLING_ROWS_HOW,
+	PUSH_ROWS,
 	{OPTION_EXIT_STATUS, "exit-status", NULL, "end with the command's own exit status"},
 	{'q', "quiet", NULL, "print errors and warnings only"},
 	{'v', "verbose", NULL, "print more figures; twice: also internal errors"},
@@ -65,6 +67,8 @@ static bool parse_one(struct record_options *options, int option, const char *te
 		options->verbose++;
 		return true;
 	default:
+		if (option >= PUSH_OPTION_URL)
+			return push_options_parse(&options->push, option, text);
 		return sampling_parse(&options->sampling, option, text);
 	}
 }
@@ -81,7 +85,8 @@ static int parse(struct record_options *options, int argc, char **argv)
 		if (option == OPTIONS_BAD || !parse_one(options, option, text))
 			return CMD_USAGE;
 	}
-	if (!sampling_check(&options->sampling, argc, argv, "-n NAME"))
+	if (!sampling_check(&options->sampling, argc, argv, "-n NAME") ||
+	    !push_options_check(&options->push))
 		return CMD_USAGE;
 	if (options->exit_status && !sampler->argv) {
 		fprintf(stderr, "cprof: --exit-status goes with -- COMMAND only.\n");
@@ -116,4 +121,5 @@ int record_options_parse(struct record_options *options, int argc, char **argv)
 void record_options_deinit(struct record_options *options)
 {
 	sampling_deinit(&options->sampling);
+	push_options_deinit(&options->push);
 }

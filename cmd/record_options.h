@@ -4,10 +4,12 @@
 
 #include <stdbool.h>
 
+#include "push_options.h"
 #include "sampling.h"
 
 struct record_options {
 	struct sampling sampling;
+	struct push_command push;
 	const char *output_path;
 	bool exit_status, quiet;
 	unsigned verbose;

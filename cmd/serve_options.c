@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve_options.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cmd.h"
 #include "options.h"
+#include "secret_file.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6060"
+#define DEFAULT_INTERVAL (15 * NSEC_PER_SEC)
+#define SHORTEST_INTERVAL NSEC_PER_SEC
+#define LONGEST_INTERVAL                                                                           \
+	(1800 * NSEC_PER_SEC) /* Pyroscope takes nothing that began an hour ago                    \
+			       */
+#define PUSH_TYPES "cpu, wall, block, mutex, threadcreate"
 #define DEFAULT_WINDOW "2m"
 #define DEFAULT_WINDOW_NS (120 * NSEC_PER_SEC)
 #define MAX_WINDOW_NS (3600 * NSEC_PER_SEC)
@@ -26,6 +29,8 @@ enum {
 	OPTION_TOKEN_FILE,
 	OPTION_SAME_USER,
 	OPTION_MAX_SAMPLES,
+	OPTION_INTERVAL,
+	OPTION_PUSH_TYPES,
 	OPTION_CONTINUOUS,
 	OPTION_WINDOW,
 };
@@ -42,7 +47,7 @@ static const struct option_row rows[] = {
 	 OPTION_FILE},
 	{OPTION_SAME_USER, "same-user", NULL, "answer only programs of the same user, and root's"},
 	{OPTION_MAX_SAMPLES, "max-samples", "N",
-	 "merge the smallest stacks into [other] beyond so many in one answer"},
+	 "merge the smallest stacks into [other] beyond so many in one answer or push"},
 	{OPTION_CONTINUOUS, "continuous", NULL,
 	 "sample all the time, not only while somebody asks"},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
@@ -50,6 +55,11 @@ static const struct option_row rows[] = {
 	 "cpu wall block mutex threadcreate"},
 	{OPTION_WINDOW, "window", "TIME",
 	 "with --continuous: how far back past=1 reaches (default " DEFAULT_WINDOW ")"},
+	PUSH_ROWS,
+	{OPTION_PUSH_TYPES, "push-types", "TYPE[,TYPE...]",
+	 "what to push: cpu (default), wall, block, mutex, threadcreate",
+	 "cpu wall block mutex threadcreate"},
+	{OPTION_INTERVAL, "interval", "TIME", "push a profile for each such time (default 15s)"},
 	SAMPLING_ROW_FREQUENCY,
 	SAMPLING_ROWS_HOW,
 	{'v', "verbose", NULL, "print what happens; twice: also internal errors"},
@@ -58,9 +68,11 @@ static const struct option_row rows[] = {
 const struct option_table serve_options = {
 	.usage = "cprof serve [OPTIONS] -p PID | -n NAME\n"
 		 "       cprof serve [OPTIONS] -- COMMAND [ARGUMENTS]",
-	.about = "Serves the profiles of a process over HTTP, at /debug/pprof/ as Go programs do, "
-		 "to go tool\npprof and to scrapers. The process is looked at only while somebody "
-		 "asks, or all the\ntime with --continuous.",
+	.about =
+		"Serves the profiles of a process over HTTP, at /debug/pprof/ as Go programs do, "
+		"to go tool\npprof and to scrapers, and pushes them to a Pyroscope server. The "
+		"process is looked at only\nwhile somebody asks, or all the time with --continuous "
+		"or --push.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
 	.see = "cprof-serve(1)",
@@ -88,30 +100,31 @@ static bool parse_address(const char *text, struct serve_address *ret_address)
 	}
 }
 
-/* Its first line. */
-static bool read_token(struct serve_command *command, const char *path)
+static bool parse_token(struct serve_command *command, const char *path)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat file;
-	ssize_t n = fd < 0 ? -1 : read(fd, command->token, sizeof(command->token) - 1);
-
-	if (n < 0) {
-		fprintf(stderr, "cprof: cannot read the token in %s: %s\n", path, strerror(errno));
+	if (!secret_file_read(path, "token", command->token, sizeof(command->token)))
 		return false;
-	}
-	command->token[n] = '\0';
-	command->token[strcspn(command->token, "\r\n")] = '\0';
-	if (!command->token[0] || strlen(command->token) == sizeof(command->token) - 1) {
-		fprintf(stderr,
-			"cprof: %s wants a token of 1 to %zu characters in its first line.\n", path,
-			sizeof(command->token) - 2);
-		return false;
-	}
-	if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_mode & (S_IROTH | S_IRGRP))
-		fprintf(stderr, "cprof: others can read %s; 'chmod 600 %s' mends that.\n", path,
-			path);
 	command->serve.token = command->token;
 	return true;
+}
+
+static bool parse_push_types(struct serve_command *command, const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *part;
+
+	while (copy && (part = strsep(&rest, ","))) {
+		const struct session_type *type = session_type_find(part);
+
+		if (!type || !(type->type & SERVE_TYPES)) {
+			fprintf(stderr,
+				"cprof: there is no type '%s' to push; known: " PUSH_TYPES ".\n",
+				part);
+			return false;
+		}
+		command->serve.push.types |= type->type;
+	}
+	return copy != NULL;
 }
 
 static bool parse_window(struct serve_command *command, const char *text)
@@ -138,7 +151,7 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 		command->allow_remote = true;
 		return true;
 	case OPTION_TOKEN_FILE:
-		return read_token(command, text);
+		return parse_token(command, text);
 	case OPTION_SAME_USER:
 		command->serve.same_user = true;
 		return true;
@@ -150,6 +163,11 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 		}
 		command->serve.max_samples = (uint32_t)number;
 		return true;
+	case OPTION_INTERVAL:
+		command->has_interval = true;
+		return sampling_parse_time(text, "--interval", &command->serve.push.interval_ns);
+	case OPTION_PUSH_TYPES:
+		return parse_push_types(command, text);
 	case OPTION_CONTINUOUS:
 		command->continuous = true;
 		return true;
@@ -159,6 +177,8 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 		command->verbose++;
 		return true;
 	default:
+		if (option >= PUSH_OPTION_URL)
+			return push_options_parse(&command->push, option, text);
 		return sampling_parse(&command->sampling, option, text);
 	}
 }
@@ -178,6 +198,25 @@ static bool check_address(const struct serve_command *command)
 		command->serve.address.host,
 		command->serve.token ? " with the token, which is sent unencrypted"
 				     : "; --token-file asks for a token");
+	return true;
+}
+
+static bool check_push(struct serve_command *command)
+{
+	struct serve_push_options *push = &command->serve.push;
+
+	if (!push_options_check(&command->push))
+		return false;
+	if (!command->push.url && (command->has_interval || push->types)) {
+		fprintf(stderr, "cprof: %s goes with --push URL only.\n",
+			command->has_interval ? "--interval" : "--push-types");
+		return false;
+	}
+	if (push->interval_ns < SHORTEST_INTERVAL || push->interval_ns > LONGEST_INTERVAL) {
+		fprintf(stderr, "cprof: --interval wants a time from 1s to 30m.\n");
+		return false;
+	}
+	push->types = push->types ? push->types : SAMPLER_CPU;
 	return true;
 }
 
@@ -210,6 +249,7 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 
 	sampling_init(&command->sampling, argc, argv);
 	(void)serve_address_parse(DEFAULT_ADDRESS, &command->serve.address);
+	command->serve.push.interval_ns = DEFAULT_INTERVAL;
 	while ((option = options_next(&serve_options, argc, argv, &text)) != OPTIONS_END) {
 		if (option == OPTIONS_HELP)
 			return OPTIONS_HELP;
@@ -217,10 +257,16 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 			return CMD_USAGE;
 	}
 	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") ||
-	    !check_continuous(command) || !check_address(command))
+	    !check_continuous(command) || !check_address(command) || !check_push(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
 	sampler->on_demand = true;
 	command->serve.hz = sampler->hz;
 	return CMD_OK;
+}
+
+void serve_options_deinit(struct serve_command *command)
+{
+	sampling_deinit(&command->sampling);
+	push_options_deinit(&command->push);
 }

@@ -74,6 +74,10 @@ int profile_function_intern(struct profile *profile, const struct profile_functi
 const struct profile_function *profile_function(const struct profile *profile, uint32_t id);
 uint32_t profile_n_functions(const struct profile *profile);
 
+/** Gives a function another name (a string id). For the last step before a profile is written:
+ * profile_function_intern() goes on to find it by the old one. */
+void profile_function_rename(struct profile *profile, uint32_t id, uint32_t name);
+
 struct profile_line {
 	uint32_t function, line, column;
 };
@@ -185,6 +189,11 @@ struct profile_part {
  * 0, -ENOMEM, or -EINVAL for a column that does not exist. */
 int profile_project(const struct profile *from, const struct profile_part *part,
 		    struct profile **ret_profile);
+
+/** Merges the smallest samples (by the last value) into one without labels, "[other]", so that no
+ * more than `most`, 1 or more, are left. *profile, the caller's, is replaced; after -ENOMEM it may
+ * be NULL. Returns 0 or -ENOMEM. */
+int profile_prune(struct profile **profile, uint32_t most);
 
 /** Makes a copy with the same contents under the same ids. Returns 0 or -ENOMEM. */
 int profile_clone(const struct profile *from, struct profile **ret_profile);

@@ -63,3 +63,8 @@ uint32_t profile_n_functions(const struct profile *profile)
 {
 	return (uint32_t)profile->functions.n;
 }
+
+void profile_function_rename(struct profile *profile, uint32_t id, uint32_t name)
+{
+	profile->functions.items[id - 1].name = name;
+}

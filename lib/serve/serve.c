@@ -116,6 +116,8 @@ int serve_new(const struct serve_options *options, struct session *session,
 				  options->window_ns, &serve->hub);
 	if (r >= 0 && listen(serve->listen_fd, BACKLOG) < 0)
 		r = err_errno();
+	if (r >= 0 && options->push.push)
+		r = serve_push_new(serve->hub, &options->push, &serve->push);
 	if (r >= 0)
 		r = serve_requests_start(serve);
 	if (r < 0) {
@@ -136,6 +138,9 @@ struct serve *serve_free(struct serve *serve)
 		close(serve->listen_fd);
 	if (serve->url[0] && is_unix(serve))
 		(void)unlink(unix_path(serve));
+	if (serve->push)
+		serve_hub_finish(serve->hub);
+	serve_push_free(serve->push);
 	serve_hub_free(serve->hub);
 	serve_names_free(serve->names);
 	serve_clients_deinit(&serve->clients);
@@ -153,6 +158,7 @@ static void finish(struct serve *serve)
 	uint64_t limit = clock_now_ns() + FINISH_WITHIN;
 
 	serve_hub_finish(serve->hub);
+	serve_push_finish(serve->push);
 	while (serve_clients_busy(&serve->clients) && clock_now_ns() < limit)
 		(void)poll(NULL, 0, FINISH_LOOK_MS);
 }

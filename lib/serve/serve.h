@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/sink.h"
+#include "serve/serve_push.h"
 #include "session/session.h"
 
 struct serve;
@@ -51,6 +52,8 @@ struct serve_options {
 	int stop_fd;          /* eventfd of the session; written to when it is to end; borrowed */
 	unsigned continuous;  /* of SERVE_TYPES: what is sampled all the time */
 	uint64_t window_ns;   /* of these: how far back one can ask */
+
+	struct serve_push_options push;
 
 	/** Writes all threads of a process as text. Returns 0 or a negative errno. */
 	int (*write_threads)(pid_t pid, struct sink *sink);

@@ -153,6 +153,21 @@ int serve_hub_wait(struct serve_hub *hub, uint64_t ns, int client_fd)
 	return 0;
 }
 
+int serve_hub_enter(struct serve_hub *hub, enum sampler_type type)
+{
+	return change(hub, type, 1);
+}
+
+void serve_hub_leave(struct serve_hub *hub, enum sampler_type type)
+{
+	(void)change(hub, type, -1);
+}
+
+struct serve_pieces *serve_hub_pieces(struct serve_hub *hub)
+{
+	return &hub->pieces;
+}
+
 /* Until the time is over. */
 static int read_for(struct serve_hub *hub, struct serve_reader *reader, uint64_t end, int client_fd)
 {

@@ -58,6 +58,14 @@ struct serve_hub *serve_hub_free(struct serve_hub *hub);
 int serve_hub_collect(struct serve_hub *hub, enum sampler_type type, uint64_t ns, int client_fd,
 		      struct profile **ret_profile);
 
+/** Counts a type in, until it is counted out as often. Returns 0 or SERVE_HUB_ENDED, after which it
+ * is not counted. */
+int serve_hub_enter(struct serve_hub *hub, enum sampler_type type);
+void serve_hub_leave(struct serve_hub *hub, enum sampler_type type);
+
+/** For readers of types that are counted in; borrowed. */
+struct serve_pieces *serve_hub_pieces(struct serve_hub *hub);
+
 /** What was collected of a type in the last nanoseconds, and up to SERVE_PIECE_NS before; less when
  * there is less. Returns 0, SERVE_HUB_ENDED, SERVE_HUB_NOT_KEPT, -ENOMEM. */
 int serve_hub_past(struct serve_hub *hub, enum sampler_type type, uint64_t ns,

@@ -151,6 +151,8 @@ static int write_all(struct serve *serve, struct sink *sink)
 		r = write_users(serve, sink);
 	if (r >= 0)
 		r = write_requests(serve, sink);
+	if (r >= 0)
+		r = serve_push_write(serve->push, sink);
 	return r < 0 ? r : write_process(sink);
 }
 

@@ -70,7 +70,7 @@ static int forget_threads(struct profile **profile)
 		return err_trace(r);
 	profile_free(*profile);
 	*profile = less;
-	return profile_n_samples(less) > TOTAL_MOST ? serve_prune(profile, TOTAL_MOST / 2) : 0;
+	return profile_n_samples(less) > TOTAL_MOST ? profile_prune(profile, TOTAL_MOST / 2) : 0;
 }
 
 /* With the lock held. */

@@ -57,6 +57,7 @@ struct serve {
 	struct serve_options options;
 	struct serve_hub *hub;
 	struct serve_names *names;
+	struct serve_push *push; /* NULL: nothing is pushed */
 	struct serve_clients clients;
 	struct MHD_Daemon *daemon;
 	int listen_fd;
@@ -159,11 +160,6 @@ const struct serve_entry *serve_entry_get(unsigned index);
 
 /* serve_profile.c */
 enum MHD_Result serve_profile_reply(struct serve_request *request, const struct serve_entry *entry);
-
-/* serve_prune.c */
-/** Merges the smallest samples (by the last value) into one, "[other]", so that no more than
- * `most` are left. Returns 0 or -ENOMEM. */
-int serve_prune(struct profile **profile, uint32_t most);
 
 /* serve_text.c */
 /** Writes a profile as Go's debug=1. Returns 0 or the sink's error. */

@@ -53,7 +53,7 @@ static enum MHD_Result reply_file(struct serve_request *request, const struct se
 	int r = 0;
 
 	if (most)
-		r = serve_prune(profile, most);
+		r = profile_prune(profile, most);
 	if (r >= 0 && format && strcmp(format, "json") == 0)
 		return reply_json(request, *profile);
 	sink_memory_init(&bytes);

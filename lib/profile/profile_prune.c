@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The largest samples of a profile, and one for the rest. */
+#include "profile/profile.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "serve/serve_priv.h"
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 
@@ -60,7 +62,7 @@ static int other_stack(struct profile *profile, uint32_t *ret_stack)
 	return r < 0 ? r : profile_stack_intern(profile, 0, location, ret_stack);
 }
 
-int serve_prune(struct profile **profile, uint32_t most)
+int profile_prune(struct profile **profile, uint32_t most)
 {
 	_cleanup_(profile_free_cleanup) struct profile *whole = NULL;
 	struct profile_part part = {.spec = *profile_get_spec(*profile)};

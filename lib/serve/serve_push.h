@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Profiles pushed while the process runs: one after the other, each from the end of the one before.
+ *
+ * The types are counted all the time. What is taken here is given to lib/push, which never waits.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/sink.h"
+#include "push/push.h"
+#include "serve/serve_hub.h"
+
+struct serve_push;
+
+struct serve_push_options {
+	struct push *push;    /* borrowed; NULL: nothing is pushed */
+	unsigned types;       /* of SERVE_TYPES */
+	uint64_t interval_ns; /* of a profile */
+};
+
+/** Starts the thread that does it. Returns 0 or a negative errno. */
+int serve_push_new(struct serve_hub *hub, const struct serve_push_options *options,
+		   struct serve_push **ret_push);
+
+/** Ends the last profiles now, with what is in them, and waits for their sending, for some seconds
+ * at most. After serve_hub_finish() or the end of the process; NULL does nothing. */
+void serve_push_finish(struct serve_push *push);
+
+/** After serve_hub_finish(), too. */
+struct serve_push *serve_push_free(struct serve_push *push);
+
+/** Writes its figures as Prometheus reads them; NULL: none. Returns 0 or the sink's error. */
+int serve_push_write(struct serve_push *push, struct sink *sink);
