@@ -45,6 +45,7 @@ static void pieces_make_up_the_whole(void **state)
 	const struct profile *last;
 	int64_t threads = N_THREADS, ended_at = 0;
 	uint64_t number;
+	bool computes = false;
 	pthread_t runner;
 	void *result;
 
@@ -56,11 +57,11 @@ static void pieces_make_up_the_whole(void **state)
 		assert_int_equal(number, i);
 		assert_int_equal(session_take_piece(session, &piece), 0);
 		check_piece(piece);
-		session_await_names(session, 1000000000, true);
+		(void)session_await_names(session, 5000000000, true);
 		assert_int_equal(session_name(session, piece), 0);
 		/* They never move: nobody has looked at them again since the first piece. */
 		assert_true(has_function(piece, "parked"));
-		assert_true(has_function(piece, "compute"));
+		computes |= has_function(piece, "compute");
 		assert_true(profile_total(piece, WALL_NS) >= profile_total(copy, WALL_NS));
 		assert_true(profile_duration(piece) >= profile_duration(copy));
 		/* One begins where the other has ended. */
@@ -70,6 +71,7 @@ static void pieces_make_up_the_whole(void **state)
 		profile_free(copy);
 		profile_free(piece);
 	}
+	assert_true(computes);
 	assert_int_equal(pthread_join(runner, &result), 0);
 	assert_int_equal((intptr_t)result, 0);
 	assert_int_equal(session_take_piece(session, &piece), -ESRCH);
