@@ -103,7 +103,8 @@ int sampler_new(const struct sampler_options *options, struct queue *queue,
 	s->arch = arch_native();
 	s->queue = queue;
 	s->shared = shared;
-	s->signal_fd = s->events_fd = s->newest_fd = s->spare_fd = s->own_sched_fd = -1;
+	s->events_fd = s->newest_fd = s->spare_fd = s->own_sched_fd = -1;
+	s->wake.signal_fd = s->wake.told_fd = -1;
 	s->random = clock_now_ns();
 	s->privileged = is_privileged();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -243,7 +244,7 @@ static int tick(struct sampler *s, uint64_t now)
 	}
 	/* It would end the sleep that begins now. */
 	if (tracee_is_idle(s->set))
-		sampler_forget_signal(s);
+		source_wake_take(&s->wake);
 	return 0;
 }
 
