@@ -198,3 +198,19 @@ int profile_clone(const struct profile *from, struct profile **ret_profile);
  */
 int profile_subtract(const struct profile *later, const struct profile *earlier,
 		     struct profile **ret_profile);
+
+/** A label to be added. */
+struct profile_word {
+	const char *key, *text;
+};
+
+/**
+ * Adds another profile of the same types, of another process, for instance. What both have in the
+ * same bytes of one file (build id) becomes one; the first mapping stays the first, times span
+ * both, each comment is there once.
+ *
+ * @param words		labels for each of its samples that has none of that key; borrowed
+ * @return 0; -EINVAL when sample types or periods differ; -ENOMEM, and `to` has a part of it then
+ */
+int profile_append(struct profile *to, const struct profile *from,
+		   const struct profile_word *words, uint32_t n_words);
