@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "cmd.h"
 #include "options.h"
+#include "target.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6060"
 
@@ -20,11 +21,14 @@ enum {
 	OPTION_TOKEN_FILE,
 	OPTION_SAME_USER,
 	OPTION_MAX_SAMPLES,
+	OPTION_WAIT,
 };
 
 static const struct option_row rows[] = {
-	SAMPLING_ROW_PID,
-	{'n', SAMPLING_NAME},
+	{'p', "pid", "PID", "profile this running process; may be repeated", OPTION_PID},
+	{'n', "name", "NAME", "profile all processes of this name, those started later, too",
+	 OPTION_NAME},
+	{OPTION_WAIT, "wait", NULL, "with -n: also while there is no such process"},
 	SAMPLING_ROW_TID,
 	{'l', "listen", "ADDRESS",
 	 "HOST:PORT, port 0 for a free one, or unix:PATH (default " DEFAULT_ADDRESS ")"},
@@ -41,10 +45,10 @@ static const struct option_row rows[] = {
 };
 
 const struct option_table serve_options = {
-	.usage = "cprof serve [OPTIONS] -p PID | -n NAME\n"
+	.usage = "cprof serve [OPTIONS] -p PID [-p PID...] | -n NAME\n"
 		 "       cprof serve [OPTIONS] -- COMMAND [ARGUMENTS]",
-	.about = "Serves the profiles of a process over HTTP, at /debug/pprof/ as Go programs do, "
-		 "to go tool\npprof and to scrapers. The process is looked at only while somebody "
+	.about = "Serves the profiles of processes over HTTP, at /debug/pprof/ as Go programs do, "
+		 "to go tool\npprof and to scrapers. A process is looked at only while somebody "
 		 "asks.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
@@ -99,11 +103,50 @@ static bool read_token(struct serve_command *command, const char *path)
 	return true;
 }
 
+/* The first is also the one of a command that serves one. */
+static bool parse_pid(struct serve_command *command, const char *text)
+{
+	struct sampler_options *sampler = &command->sampling.session.sampler;
+	pid_t pid, *slot;
+
+	if (!target_parse_pid(text, "-p", &pid))
+		return false;
+	sampler->pid = sampler->pid ?: pid;
+	for (size_t i = 0; i < command->pids.n; i++) {
+		if (command->pids.items[i] == pid)
+			return true;
+	}
+	slot = vec_push(&command->pids);
+	if (slot)
+		*slot = pid;
+	return slot != NULL;
+}
+
+static bool check_many(struct serve_command *command)
+{
+	command->serve.is_many = command->pids.n > 1 || command->sampling.name;
+	if (command->serve.stays && !command->sampling.name) {
+		fprintf(stderr, "cprof: --wait goes with -n NAME only: what else would come?\n");
+		return false;
+	}
+	if (command->serve.is_many && command->sampling.tids.n) {
+		fprintf(stderr, "cprof: --tid names threads of one process; it goes with one -p "
+				"PID only.\n");
+		return false;
+	}
+	return true;
+}
+
 static bool parse_one(struct serve_command *command, int option, const char *text)
 {
 	uint64_t number;
 
 	switch (option) {
+	case 'p':
+		return parse_pid(command, text);
+	case OPTION_WAIT:
+		command->serve.stays = true;
+		return true;
 	case 'n':
 		command->sampling.name = text;
 		return true;
@@ -165,10 +208,17 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 		if (option == OPTIONS_BAD || !parse_one(command, option, text))
 			return CMD_USAGE;
 	}
-	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_address(command))
+	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_many(command) ||
+	    !check_address(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
 	sampler->on_demand = true;
 	command->serve.hz = sampler->hz;
 	return CMD_OK;
+}
+
+void serve_options_deinit(struct serve_command *command)
+{
+	vec_deinit(&command->pids);
+	sampling_deinit(&command->sampling);
 }

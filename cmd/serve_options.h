@@ -8,11 +8,13 @@
 struct serve_command {
 	struct sampling sampling;
 	struct serve_options serve;
+	VEC(pid_t) pids; /* -p */
 	bool allow_remote;
 	unsigned verbose;
 	char token[512];
 };
 
 /** Returns CMD_OK, OPTIONS_HELP, or CMD_USAGE or CMD_FAILED after saying what is wrong. To be
- * released in any case with sampling_deinit(). */
-int serve_options_parse(struct serve_command *options, int argc, char **argv);
+ * released in any case with serve_options_deinit(). */
+int serve_options_parse(struct serve_command *command, int argc, char **argv);
+void serve_options_deinit(struct serve_command *command);

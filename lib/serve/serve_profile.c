@@ -16,10 +16,16 @@ DEFINE_CLEANUP(struct profile *, profile_free)
 
 static enum MHD_Result reply_failure(struct serve_request *request, int error)
 {
+	if ((error == SERVE_HUB_ENDED || error == -ESRCH) && !request->process)
+		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+					 "there is no process now");
 	if (error == SERVE_HUB_ENDED || error == -ESRCH)
 		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
-					 "process %d has ended",
-					 (int)session_pid(serve_hub_session(request->serve->hub)));
+					 "process %d has ended", (int)request->process->pid);
+	if (error == -EAGAIN)
+		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+					 "too many ask for all processes at once; ask for one, or "
+					 "later");
 	/* Nobody reads it. */
 	if (error == SERVE_HUB_GONE)
 		return serve_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR,
@@ -74,6 +80,38 @@ static enum MHD_Result reply_text(struct serve_request *request, const struct se
 	return reply_failure(request, r);
 }
 
+/* What came between two looks at all threads. */
+static int threads_delta(struct serve_target *target, const struct serve_entry *entry, uint64_t ns,
+			 int client_fd, struct profile **ret_profile)
+{
+	_cleanup_(profile_free_cleanup) struct profile *first = NULL, *second = NULL;
+	int r = serve_threads_profile(target, entry->name, &first);
+
+	if (r >= 0)
+		r = serve_hub_wait(target->hub, ns, client_fd);
+	if (r == 0)
+		r = serve_threads_profile(target, entry->name, &second);
+	return r ? r : profile_subtract(second, first, ret_profile);
+}
+
+int serve_profile_make(struct serve_target *target, const struct serve_entry *entry, uint64_t ns,
+		       int client_fd, struct profile **ret_profile)
+{
+	if (entry->what == SERVE_EVERY)
+		return ns ? threads_delta(target, entry, ns, client_fd, ret_profile)
+			  : serve_threads_profile(target, entry->name, ret_profile);
+	return ns ? serve_hub_collect(target->hub, entry->type, ns, client_fd, ret_profile)
+		  : serve_hub_total(target->hub, entry->type, ret_profile);
+}
+
+static int make(struct serve_request *request, const struct serve_entry *entry, uint64_t ns,
+		struct profile **ret_profile)
+{
+	return request->process ? serve_profile_make(request->process, entry, ns,
+						     request->client->fd, ret_profile)
+				: serve_gather(request, entry, ns, ret_profile);
+}
+
 /* profile, wall */
 static enum MHD_Result reply_rate(struct serve_request *request, const struct serve_entry *entry)
 {
@@ -88,29 +126,8 @@ static enum MHD_Result reply_rate(struct serve_request *request, const struct se
 					 "profile duration exceeds server's WriteTimeout");
 	if (request->is_head)
 		return serve_reply_file(request, entry->name, "", NULL);
-	r = serve_hub_collect(request->serve->hub, entry->type, (uint64_t)seconds * NSEC_PER_SEC,
-			      request->client->fd, &profile);
+	r = make(request, entry, (uint64_t)seconds * NSEC_PER_SEC, &profile);
 	return r ? reply_failure(request, r) : reply_file(request, entry, "", &profile);
-}
-
-static int threads_now(struct serve_request *request, const struct serve_entry *entry,
-		       struct profile **ret_profile)
-{
-	return serve_threads_profile(request->serve, entry->name, ret_profile);
-}
-
-/* What came between two looks at all threads. */
-static int threads_delta(struct serve_request *request, const struct serve_entry *entry,
-			 uint64_t ns, struct profile **ret_profile)
-{
-	_cleanup_(profile_free_cleanup) struct profile *first = NULL, *second = NULL;
-	int r = threads_now(request, entry, &first);
-
-	if (r >= 0)
-		r = serve_hub_wait(request->serve->hub, ns, request->client->fd);
-	if (r == 0)
-		r = threads_now(request, entry, &second);
-	return r ? r : profile_subtract(second, first, ret_profile);
 }
 
 static enum MHD_Result reply_delta(struct serve_request *request, const struct serve_entry *entry,
@@ -118,7 +135,6 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 	int64_t seconds, debug, lasted;
-	uint64_t ns;
 	int r = serve_parse_int(text, &seconds);
 
 	if (r < 0 || seconds <= 0)
@@ -140,12 +156,7 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
 	if (request->is_head)
 		return serve_reply_file(request, entry->name, "-delta", NULL);
-	ns = (uint64_t)seconds * NSEC_PER_SEC;
-	if (entry->what == SERVE_EVERY)
-		r = threads_delta(request, entry, ns, &profile);
-	else
-		r = serve_hub_collect(request->serve->hub, entry->type, ns, request->client->fd,
-				      &profile);
+	r = make(request, entry, (uint64_t)seconds * NSEC_PER_SEC, &profile);
 	if (r)
 		return reply_failure(request, r);
 	/* Of a difference, Go gives the time of its end. */
@@ -157,13 +168,24 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 /* goroutine?debug=2 */
 static enum MHD_Result reply_all_threads(struct serve_request *request)
 {
-	const struct serve *serve = request->serve;
+	struct serve *serve = request->serve;
 	struct sink_memory text;
-	int r;
+	struct serve_scope scope;
+	unsigned n = 0;
+	int r = 0, last = SERVE_HUB_ENDED;
 
 	sink_memory_init(&text);
-	r = serve->options.write_threads(session_pid(serve_hub_session(serve->hub)), &text.sink);
-	if (r >= 0)
+	serve_request_scope(request, &scope);
+	for (unsigned i = 0; i < scope.n && r >= 0; i++) {
+		if (n)
+			r = sink_printf(&text.sink, "\n");
+		last = r < 0 ? r : serve->options.write_threads(scope.items[i]->pid, &text.sink);
+		r = last == -ESRCH ? 0 : last;
+		n += last >= 0;
+	}
+	serve_scope_put(&serve->targets, &scope);
+	r = n || r < 0 ? r : last;
+	if (r == 0)
 		return serve_reply_text(request, &text);
 	sink_memory_deinit(&text);
 	return reply_failure(request, r);
@@ -179,11 +201,8 @@ static enum MHD_Result reply_now(struct serve_request *request, const struct ser
 	(void)serve_parse_int(serve_request_param(request, "debug"), &debug);
 	if (entry->what == SERVE_EVERY && debug >= 2)
 		return reply_all_threads(request);
-	if (entry->what == SERVE_EVERY)
-		r = threads_now(request, entry, &profile);
-	else
-		r = serve_hub_total(request->serve->hub, entry->type, &profile);
-	if (r < 0)
+	r = make(request, entry, 0, &profile);
+	if (r)
 		return reply_failure(request, r);
 	return debug ? reply_text(request, entry, profile)
 		     : reply_file(request, entry, "", &profile);

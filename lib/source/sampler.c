@@ -63,7 +63,7 @@ static void share_out_fds(struct sampler *s)
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 		(void)getrlimit(RLIMIT_NOFILE, &limit);
-		third = limit.rlim_cur / 3;
+		third = limit.rlim_cur / 3 / MAX(1U, s->options.fd_sharers);
 	}
 	s->max_fds = (unsigned)MIN(third, (rlim_t)MAX_THREAD_FDS);
 	s->max_targets = 1 + (unsigned)MIN(third / FDS_PER_TARGET, (rlim_t)MAX_TARGETS);

@@ -37,9 +37,31 @@ function checkProfile(profile) {
 	return profile;
 }
 
-/* Returns the profile; throws an Error whose message is for people. */
-async function fetchProfile(type, seconds, signal) {
-	const path = `debug/pprof/${type}?` + (seconds ? `seconds=${seconds}&` : "") + "format=json";
+/* Which process is asked: offered where there are several. They come and go, so the choice is kept
+ * only as long as its process is there; what cannot be had leaves the list as it is. */
+async function fillProcesses() {
+	const select = element("from"), chosen = select.value;
+	let targets;
+
+	try {
+		targets = await (await fetch("targets", {cache: "no-store"})).json();
+	} catch {
+		return;
+	}
+	if (!Array.isArray(targets) || document.activeElement === select)
+		return;
+	select.replaceChildren(new Option("all", ""));
+	for (const {labels} of targets)
+		select.append(new Option(`${labels.process} ${labels.pid}`, labels.pid));
+	select.value = chosen;
+	if (select.selectedIndex < 0)
+		select.value = "";
+	element("from-label").hidden = targets.length <= 1 && select.value === "";
+}
+
+/* Returns the profile; throws an Error whose message is for people. pid "": of all. */
+async function fetchProfile(type, seconds, pid, signal) {
+	const path = `debug/pprof/${pid && `${pid}/`}${type}?` + (seconds ? `seconds=${seconds}&` : "") + "format=json";
 	let answer;
 
 	try {
@@ -60,13 +82,15 @@ async function fetchProfile(type, seconds, signal) {
 	}
 }
 
-/* One at a time; taken(type, profile) is called when it is there. */
+/* One at a time; taken(type, profile, process) is called when it is there. */
 function setUpTaking(taken) {
 	let running = null;
 
 	const take = async () => {
 		const type = element("type").value;
 		const seconds = takesTime(type) ? Number(element("seconds").value) : 0;
+		const pid = element("from").value;
+		const process = element("from").selectedOptions[0]?.textContent ?? "";
 		const began = performance.now(), control = new AbortController();
 		const timer = setInterval(() => showProgress(began, seconds), 100);
 
@@ -75,7 +99,8 @@ function setUpTaking(taken) {
 		setBusy(true);
 		showProgress(began, seconds);
 		try {
-			taken(type, await fetchProfile(type, seconds, control.signal));
+			taken(type, await fetchProfile(type, seconds, pid, control.signal),
+				pid && process);
 		} catch (error) {
 			if (!control.signal.aborted)
 				showMessage(error.message);
@@ -83,6 +108,7 @@ function setUpTaking(taken) {
 		clearInterval(timer);
 		running = null;
 		setBusy(false);
+		fillProcesses();
 	};
 
 	element("take").addEventListener("submit", (event) => {
@@ -95,6 +121,8 @@ function setUpTaking(taken) {
 		element("seconds").disabled = !takesTime(element("type").value);
 	});
 	element("seconds").disabled = !takesTime(element("type").value);
+	addEventListener("focus", fillProcesses);
+	fillProcesses();
 }
 
 function setBusy(busy) {
