@@ -212,5 +212,5 @@ struct profile_word {
  * @param words		labels for each of its samples that has none of that key; borrowed
  * @return 0; -EINVAL when sample types or periods differ; -ENOMEM, and `to` has a part of it then
  */
-int profile_append(struct profile *to, const struct profile *from, const struct profile_word *words,
-		   uint32_t n_words);
+int profile_unite(struct profile *to, const struct profile *from, const struct profile_word *words,
+		  uint32_t n_words);

@@ -59,7 +59,7 @@ static int append_part(struct profile **to, const struct part *part)
 
 	if (!*to)
 		r = profile_new(profile_get_spec(part->profile), to);
-	return r < 0 ? r : profile_append(*to, part->profile, words, ARRAY_SIZE(words));
+	return r < 0 ? r : profile_unite(*to, part->profile, words, ARRAY_SIZE(words));
 }
 
 /* Waits for all. A process that is gone is none; any other error is one of all. */

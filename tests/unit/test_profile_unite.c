@@ -74,8 +74,8 @@ static struct profile *append_all(struct profile *const *from, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		snprintf(pid, sizeof(pid), "%zu", i + 1);
 		assert_int_equal(
-			profile_append(to, from[i],
-				       (struct profile_word[]){{"pid", pid}, {"process", "x"}}, 2),
+			profile_unite(to, from[i],
+				      (struct profile_word[]){{"pid", pid}, {"process", "x"}}, 2),
 			0);
 		profile_free(from[i]);
 	}
@@ -173,7 +173,7 @@ static void a_label_of_its_own_counts(void **state)
 
 	assert_int_equal(profile_labels_intern(from, &label, 1, &labels), 0);
 	assert_int_equal(profile_sample_add(from, 0, labels, (int64_t[]){1, 1}), 0);
-	assert_int_equal(profile_append(to, from, (struct profile_word[]){{"pid", "1"}}, 1), 0);
+	assert_int_equal(profile_unite(to, from, (struct profile_word[]){{"pid", "1"}}, 1), 0);
 	assert_string_equal(label_of(to, 0, "pid"), "99");
 	profile_free(from);
 	profile_free(to);
@@ -186,12 +186,12 @@ static void other_types_are_refused(void **state)
 
 	spec.period = 1;
 	assert_int_equal(profile_new(&spec, &from), 0);
-	assert_int_equal(profile_append(to, from, NULL, 0), -EINVAL);
+	assert_int_equal(profile_unite(to, from, NULL, 0), -EINVAL);
 	profile_free(from);
 	spec = cpu_spec;
 	spec.sample_types[1].type = "wall";
 	assert_int_equal(profile_new(&spec, &from), 0);
-	assert_int_equal(profile_append(to, from, NULL, 0), -EINVAL);
+	assert_int_equal(profile_unite(to, from, NULL, 0), -EINVAL);
 	profile_free(from);
 	profile_free(to);
 }

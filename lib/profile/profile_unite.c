@@ -255,8 +255,8 @@ static bool same_spec(const struct profile_spec *a, const struct profile_spec *b
 	return same;
 }
 
-int profile_append(struct profile *to, const struct profile *from, const struct profile_word *words,
-		   uint32_t n_words)
+int profile_unite(struct profile *to, const struct profile *from, const struct profile_word *words,
+		  uint32_t n_words)
 {
 	_cleanup_(addition_deinit) struct addition a = {
 		.to = to, .from = from, .words = words, .n_words = n_words};
