@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cprof serve: the profiles of a process over HTTP, asked for or pushed. */
+/* cprof serve: the profiles of processes over HTTP, asked for or pushed. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "options.h"
 #include "serve/serve.h"
 #include "serve_options.h"
+#include "serve_processes.h"
 #include "session/session_dump.h"
 #include "target.h"
 
@@ -56,69 +56,93 @@ static int block_signals(void)
 	return fd;
 }
 
-static bool start(struct serve_command *command, struct session **ret_session,
-		  struct serve **ret_serve)
+/* Opens the address. False after saying why that cannot be. */
+static bool listen_at(const struct serve_options *options, struct serve **ret_serve)
 {
-	const struct sampler_options *sampler = &command->sampling.session.sampler;
-	char name[64];
-	int r;
+	int r = serve_new(options, ret_serve);
 
-	if (!sampling_find(&command->sampling))
-		return false;
-	sampling_target_name(&command->sampling, name);
-	if (sampler->pid && !target_claim(sampler->pid))
-		return false;
-	memory_limit_guard(NULL, 0);
-	if (!sampling_start(&command->sampling, ret_session))
-		return false;
-	if (!push_options_start(&command->push, name, session_pid(*ret_session),
-				command->serve.max_samples, &command->serve.push.push))
-		return false;
-	r = serve_new(&command->serve, *ret_session, ret_serve);
-	if (r < 0) {
+	if (r < 0)
 		fprintf(stderr, "cprof: cannot listen: %s%s\n", strerror(-r),
 			r == -EADDRINUSE ? ". -l names another address, with port 0 a free one"
 					 : "");
+	return r >= 0;
+}
+
+static void say_where(const struct serve_processes *processes, const char *name)
+{
+	const struct serve_command *command = processes->command;
+	unsigned n = serve_count(processes->serve);
+
+	if (!command->serve.is_many)
+		fprintf(stderr, "cprof: serving %s (process %d) at ", name,
+			serve_first_pid(processes->serve));
+	else if (n)
+		fprintf(stderr, "cprof: serving %u process%s at ", n, n > 1 ? "es" : "");
+	else
+		fprintf(stderr, "cprof: waiting for a process named '%s' at ",
+			command->sampling.name);
+	fprintf(stderr, "%s\n", serve_url(processes->serve));
+}
+
+static bool start(struct serve_processes *processes)
+{
+	const struct serve_command *command = processes->command;
+	char name[64] = "";
+	int r;
+
+	if (!command->serve.is_many)
+		sampling_target_name(&command->sampling, name);
+	memory_limit_guard(NULL, 0);
+	if (!serve_processes_begin(processes))
+		return false;
+	r = serve_start(processes->serve);
+	if (r < 0) {
+		fprintf(stderr, "cprof: cannot answer: %s\n", strerror(-r));
 		return false;
 	}
-	fprintf(stderr, "cprof: serving %s (process %d) at %s\n", name, session_pid(*ret_session),
-		serve_url(*ret_serve));
-	if (command->serve.push.push)
+	say_where(processes, name);
+	if (command->push.url)
 		fprintf(stderr, "cprof: pushing to %s\n", command->push.url);
-	if (sampler->pid)
-		target_hint(sampler->pid);
+	if (!command->serve.is_many && command->sampling.session.sampler.pid)
+		target_hint(command->sampling.session.sampler.pid);
 	return true;
 }
 
 static int run(struct serve_command *command)
 {
 	_cleanup_close_ int signal_fd = block_signals();
-	_cleanup_close_ int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct session *session = NULL;
+	struct serve_processes processes = {};
 	struct serve *serve = NULL;
 	int r = CMD_FAILED;
 
-	if (signal_fd < 0 || stop_fd < 0 || module_sigbus_guard() < 0) {
+	if (signal_fd < 0 || module_sigbus_guard() < 0) {
 		fprintf(stderr, "cprof: cannot set up signals: %s\n", strerror(errno));
 		return CMD_FAILED;
 	}
-	command->serve.stop_fd = command->sampling.session.sampler.stop_fd = stop_fd;
 	command->sampling.session.sampler.suspend_fd = -1;
 	command->serve.write_threads = write_threads;
-	if (start(command, &session, &serve)) {
+	if (command->serve.is_many) {
+		command->serve.on_look = serve_processes_look;
+		command->serve.on_end = serve_processes_ended;
+		command->serve.user = &processes;
+	}
+	if (!listen_at(&command->serve, &serve))
+		return CMD_FAILED;
+	serve_processes_init(&processes, command, serve);
+	if (start(&processes)) {
 		r = serve_run(serve, signal_fd);
 		if (r < 0)
 			fprintf(stderr, "cprof: the recording ended early: %s\n", strerror(-r));
 		r = r < 0 ? CMD_PARTIAL : CMD_OK;
 	}
-	serve_free(serve);
-	push_free(command->serve.push.push);
+	serve_stop(serve);
 	/* As in cmd_record.c. */
-	if (session && session_stats(session)->watchdog) {
+	if (serve_is_stuck(serve)) {
 		fflush(NULL);
 		_exit(CMD_PARTIAL);
 	}
-	session_free(session);
+	serve_free(serve);
+	serve_processes_deinit(&processes);
 	return r;
 }
 

@@ -220,30 +220,32 @@ static void drop_empty_labels(struct push_command *command)
 	command->n_labels = n;
 }
 
-bool push_options_start(struct push_command *command, const char *name, pid_t pid,
+bool push_options_start(const struct push_command *command, const char *name, pid_t pid,
 			uint32_t max_samples, struct push **ret_push)
 {
+	/* Labels of one process are not those of the next. */
+	struct push_command own = *command;
 	struct push_options options;
 	int r;
 
 	*ret_push = NULL;
 	if (!command->url)
 		return true;
-	add_own_labels(command, pid);
-	drop_empty_labels(command);
-	snprintf(command->own_name, sizeof(command->own_name), "%s", name);
-	push_name_clean(command->own_name);
+	add_own_labels(&own, pid);
+	drop_empty_labels(&own);
+	snprintf(own.own_name, sizeof(own.own_name), "%s", name);
+	push_name_clean(own.own_name);
 	options = (struct push_options){
 		.url = command->url,
-		.name = command->name ? command->name : command->own_name,
-		.labels = command->labels,
-		.n_labels = command->n_labels,
+		.name = command->name ? command->name : own.own_name,
+		.labels = own.labels,
+		.n_labels = own.n_labels,
 		.tenant = command->tenant,
 		.auth = command->auth[0] ? command->auth : NULL,
 		.ca_path = command->ca_path,
 		.max_samples = max_samples,
 		.on_event = push_say,
-		.user = command,
+		.user = (void *)(uintptr_t)command,
 	};
 	r = push_new(&options, ret_push);
 	if (r < 0)

@@ -55,12 +55,12 @@ bool push_options_parse(struct push_command *command, int option, const char *te
 bool push_options_check(const struct push_command *command);
 
 /**
- * Starts to push.
+ * Starts to push. The command must live as long as what it makes.
  *
  * @param name	the program's, which need not be fit for the server
  * @param max_samples	of a profile; 0: the default
  * @param ret_push	NULL when nothing is to be pushed
  * @return false after saying why not
  */
-bool push_options_start(struct push_command *command, const char *name, pid_t pid,
+bool push_options_start(const struct push_command *command, const char *name, pid_t pid,
 			uint32_t max_samples, struct push **ret_push);

@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "options.h"
 #include "secret_file.h"
+#include "target.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6060"
 #define DEFAULT_INTERVAL (15 * NSEC_PER_SEC)
@@ -33,11 +34,14 @@ enum {
 	OPTION_PUSH_TYPES,
 	OPTION_CONTINUOUS,
 	OPTION_WINDOW,
+	OPTION_WAIT,
 };
 
 static const struct option_row rows[] = {
-	SAMPLING_ROW_PID,
-	{'n', SAMPLING_NAME},
+	{'p', "pid", "PID", "profile this running process; may be repeated", OPTION_PID},
+	{'n', "name", "NAME", "profile all processes of this name, those started later, too",
+	 OPTION_NAME},
+	{OPTION_WAIT, "wait", NULL, "with -n: also while there is no such process"},
 	SAMPLING_ROW_TID,
 	{'l', "listen", "ADDRESS",
 	 "HOST:PORT, port 0 for a free one, or unix:PATH (default " DEFAULT_ADDRESS ")"},
@@ -66,13 +70,12 @@ static const struct option_row rows[] = {
 };
 
 const struct option_table serve_options = {
-	.usage = "cprof serve [OPTIONS] -p PID | -n NAME\n"
+	.usage = "cprof serve [OPTIONS] -p PID [-p PID...] | -n NAME\n"
 		 "       cprof serve [OPTIONS] -- COMMAND [ARGUMENTS]",
-	.about =
-		"Serves the profiles of a process over HTTP, at /debug/pprof/ as Go programs do, "
-		"to go tool\npprof and to scrapers, and pushes them to a Pyroscope server. The "
-		"process is looked at only\nwhile somebody asks, or all the time with --continuous "
-		"or --push.",
+	.about = "Serves the profiles of processes over HTTP, at /debug/pprof/ as Go programs do, "
+		 "to go tool\npprof and to scrapers, and pushes them to a Pyroscope server. A "
+		 "process is looked at only\nwhile somebody asks, or all the time with "
+		 "--continuous or --push.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
 	.see = "cprof-serve(1)",
@@ -137,11 +140,50 @@ static bool parse_window(struct serve_command *command, const char *text)
 	return false;
 }
 
+/* The first is also the one of a command that serves one. */
+static bool parse_pid(struct serve_command *command, const char *text)
+{
+	struct sampler_options *sampler = &command->sampling.session.sampler;
+	pid_t pid, *slot;
+
+	if (!target_parse_pid(text, "-p", &pid))
+		return false;
+	sampler->pid = sampler->pid ?: pid;
+	for (size_t i = 0; i < command->pids.n; i++) {
+		if (command->pids.items[i] == pid)
+			return true;
+	}
+	slot = vec_push(&command->pids);
+	if (slot)
+		*slot = pid;
+	return slot != NULL;
+}
+
+static bool check_many(struct serve_command *command)
+{
+	command->serve.is_many = command->pids.n > 1 || command->sampling.name;
+	if (command->serve.stays && !command->sampling.name) {
+		fprintf(stderr, "cprof: --wait goes with -n NAME only: what else would come?\n");
+		return false;
+	}
+	if (command->serve.is_many && command->sampling.tids.n) {
+		fprintf(stderr, "cprof: --tid names threads of one process; it goes with one -p "
+				"PID only.\n");
+		return false;
+	}
+	return true;
+}
+
 static bool parse_one(struct serve_command *command, int option, const char *text)
 {
 	uint64_t number;
 
 	switch (option) {
+	case 'p':
+		return parse_pid(command, text);
+	case OPTION_WAIT:
+		command->serve.stays = true;
+		return true;
 	case 'n':
 		command->sampling.name = text;
 		return true;
@@ -256,7 +298,7 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 		if (option == OPTIONS_BAD || !parse_one(command, option, text))
 			return CMD_USAGE;
 	}
-	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") ||
+	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_many(command) ||
 	    !check_continuous(command) || !check_address(command) || !check_push(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
@@ -267,6 +309,7 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 
 void serve_options_deinit(struct serve_command *command)
 {
+	vec_deinit(&command->pids);
 	sampling_deinit(&command->sampling);
 	push_options_deinit(&command->push);
 }

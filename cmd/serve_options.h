@@ -10,6 +10,7 @@ struct serve_command {
 	struct sampling sampling;
 	struct serve_options serve;
 	struct push_command push;
+	VEC(pid_t) pids; /* -p */
 	bool allow_remote, continuous, has_interval;
 	unsigned verbose;
 	char token[512];

@@ -28,8 +28,7 @@ static bool read_comm(pid_t pid, char *name, size_t size)
 	return true;
 }
 
-/* comm is cut at 15 bytes, so the name of the executable counts too. */
-static bool has_name(pid_t pid, const char *name)
+bool target_has_name(pid_t pid, const char *name)
 {
 	char comm[64], path[64], exe[PATH_MAX];
 	const char *base;
@@ -57,7 +56,7 @@ bool target_find(const char *name, pid_t *ret_pid)
 	while (proc && (entry = readdir(proc))) {
 		pid_t pid = (pid_t)atoi(entry->d_name);
 
-		if (pid <= 0 || pid == getpid() || !has_name(pid, name))
+		if (pid <= 0 || pid == getpid() || !target_has_name(pid, name))
 			continue;
 		*ret_pid = pid;
 		found++;

@@ -13,6 +13,9 @@
  */
 bool target_find(const char *name, pid_t *ret_pid);
 
+/** Is it called so? The kernel's name is cut at 15 bytes, so that of the executable counts, too. */
+bool target_has_name(pid_t pid, const char *name);
+
 /** Reads a process or thread id as an option's argument. Prints what is wrong with it. */
 bool target_parse_pid(const char *text, const char *option, pid_t *ret_pid);
 

@@ -213,6 +213,22 @@ int profile_renew(const struct profile *from, struct profile **ret_profile);
  */
 int profile_append(struct profile *to, const struct profile *from);
 
+/** A label to be added. */
+struct profile_word {
+	const char *key, *text;
+};
+
+/**
+ * Adds a profile of another process. Of mappings those are one that have the same piece of the same
+ * file, which a build id tells; addresses are moved to where `to` has it. Times span both; the rest
+ * is as in profile_append().
+ *
+ * @param words		labels for each sample that has none of that key; borrowed
+ * @return 0; -EINVAL when the types or periods differ; -ENOMEM, and `to` has a part of it then
+ */
+int profile_unite(struct profile *to, const struct profile *from, const struct profile_word *words,
+		  uint32_t n_words);
+
 /**
  * What came to a recording between two copies of its profile: the values of the later one less
  * those of the earlier one. Stacks are matched by mapping and address (by name where there is no

@@ -14,7 +14,7 @@ static bool is_same_type(const struct profile_value_type *a, const struct profil
 
 static bool has_same_types(const struct profile_spec *a, const struct profile_spec *b)
 {
-	bool same = a->n_sample_types == b->n_sample_types &&
+	bool same = a->n_sample_types == b->n_sample_types && a->period == b->period &&
 		    is_same_type(&a->period_type, &b->period_type);
 
 	for (uint32_t i = 0; same && i < a->n_sample_types; i++)
@@ -65,18 +65,55 @@ static int append_comments(struct profile *to, const struct profile *from)
 	return err_trace(r);
 }
 
+static int merge(struct profile_carry *carry)
+{
+	int r;
+
+	if (!has_same_types(&carry->to->spec, &carry->from->spec))
+		return err_trace(-EINVAL);
+	r = profile_carry_init(carry);
+	if (r >= 0 && carry->from->mappings.n)
+		r = profile_carry_mapping(carry, 1);
+	if (r >= 0)
+		r = append_samples(carry);
+	return err_trace(r < 0 ? r : append_comments(carry->to, carry->from));
+}
+
 int profile_append(struct profile *to, const struct profile *from)
 {
 	_cleanup_(profile_carry_deinit) struct profile_carry carry = {
 		.from = from, .to = to, .merge = true};
+
+	return merge(&carry);
+}
+
+/* From the first beginning to the last end. */
+static void unite_times(struct profile *to, const struct profile *from)
+{
+	int64_t start = from->time_nanos, end = start + from->duration_nanos;
+
+	if (to->time_nanos) {
+		start = MIN(start, to->time_nanos);
+		end = MAX(end, to->time_nanos + to->duration_nanos);
+	}
+	profile_set_time(to, start, end - start);
+}
+
+int profile_unite(struct profile *to, const struct profile *from, const struct profile_word *words,
+		  uint32_t n_words)
+{
+	_cleanup_(profile_carry_deinit) struct profile_carry carry = {.from = from,
+								      .to = to,
+								      .merge = true,
+								      .elsewhere = true,
+								      .words = words,
+								      .n_words = n_words};
 	int r;
 
-	if (!has_same_types(&to->spec, &from->spec))
+	if (n_words > PROFILE_MAX_LABELS)
 		return err_trace(-EINVAL);
-	r = profile_carry_init(&carry);
-	if (r >= 0 && from->mappings.n)
-		r = profile_carry_mapping(&carry, 1);
+	r = merge(&carry);
 	if (r >= 0)
-		r = append_samples(&carry);
-	return err_trace(r < 0 ? r : append_comments(to, from));
+		unite_times(to, from);
+	return r;
 }

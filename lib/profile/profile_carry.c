@@ -56,11 +56,26 @@ bool profile_same_mapping(const struct profile *one, const struct profile_mappin
 	       strcmp(profile_get_string(one, a->file), profile_get_string(other, b->file)) == 0;
 }
 
+/* Of the same file, whatever it is mapped at. */
+static bool is_same_piece(const struct profile_carry *c, const struct profile_mapping *a,
+			  const struct profile_mapping *b)
+{
+	const char *build_id = profile_get_string(c->from, a->build_id);
+
+	return *build_id && strcmp(build_id, profile_get_string(c->to, b->build_id)) == 0 &&
+	       a->offset == b->offset && a->limit - a->start == b->limit - b->start &&
+	       strcmp(profile_get_string(c->from, a->file), profile_get_string(c->to, b->file)) ==
+		       0;
+}
+
 /* 0: there is none. */
 static uint32_t find_mapping(const struct profile_carry *c, const struct profile_mapping *mapping)
 {
 	for (uint32_t id = 1; c->merge && id <= c->to->mappings.n; id++) {
-		if (profile_same_mapping(c->from, mapping, c->to, profile_mapping(c->to, id)))
+		const struct profile_mapping *other = profile_mapping(c->to, id);
+
+		if (c->elsewhere ? is_same_piece(c, mapping, other)
+				 : profile_same_mapping(c->from, mapping, c->to, other))
 			return id;
 	}
 	return 0;
@@ -122,6 +137,7 @@ static int merge_location(struct profile_carry *c, const struct profile_location
 			  const struct profile_line *lines, uint32_t *ret_id)
 {
 	uint32_t mapping = c->mappings[location->mapping], name;
+	uint64_t address = location->address;
 	int r;
 
 	if (!location->address && location->n_lines) {
@@ -129,7 +145,10 @@ static int merge_location(struct profile_carry *c, const struct profile_location
 		return profile_location_named(c->to, mapping, profile_get_string(c->to, name),
 					      ret_id);
 	}
-	r = profile_location_intern(c->to, mapping, location->address, ret_id);
+	if (mapping)
+		address += profile_mapping(c->to, mapping)->start -
+			   profile_mapping(c->from, location->mapping)->start;
+	r = profile_location_intern(c->to, mapping, address, ret_id);
 	if (r < 0 || profile_location(c->to, *ret_id)->n_lines)
 		return err_trace(r);
 	return profile_location_set_lines(c->to, *ret_id, lines, location->n_lines);
@@ -203,7 +222,8 @@ int profile_carry_labels(struct profile_carry *c, uint32_t id)
 
 	if (c->label_sets[id] != NOT_YET)
 		return 0;
-	for (uint32_t i = 0; i < n && r >= 0; i++) {
+	/* Of two with one key the first counts. */
+	for (uint32_t i = 0; i < MIN(n, PROFILE_MAX_LABELS - c->n_words) && r >= 0; i++) {
 		struct profile_label *label = &kept[n_kept];
 
 		if (!keeps_key(c, labels[i].key))
@@ -215,6 +235,13 @@ int profile_carry_labels(struct profile_carry *c, uint32_t id)
 		if (r >= 0)
 			r = carry_string(c, label->unit, &label->unit);
 		n_kept++;
+	}
+	for (uint32_t i = 0; i < c->n_words && r >= 0; i++) {
+		struct profile_label *label = &kept[n_kept++];
+
+		*label = (struct profile_label){};
+		r = profile_string(c->to, c->words[i].key, &label->key);
+		r = r < 0 ? r : profile_string(c->to, c->words[i].text, &label->text);
 	}
 	if (r >= 0)
 		r = profile_labels_intern(c->to, kept, n_kept, &c->label_sets[id]);

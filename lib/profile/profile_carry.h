@@ -11,7 +11,11 @@ struct profile_carry {
 	const struct profile *from;
 	struct profile *to;
 	const char *const *label_keys; /* to keep, the last one is NULL; NULL: all */
-	bool merge; /* items that are in `to` are not made again; else every one is new */
+	bool merge;     /* items that are in `to` are not made again; else every one is new */
+	bool elsewhere; /* merging, with addresses of another process: only what a build id tells is
+			   the same, and addresses are moved to where `to` has it */
+	const struct profile_word *words; /* labels for all sets */
+	uint32_t n_words;
 	uint32_t *mappings, *functions, *locations, *stacks, *label_sets;
 	bool *used; /* mappings of `to` */
 };

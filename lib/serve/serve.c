@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -94,8 +95,7 @@ static int write_url(struct serve *serve)
 	return 0;
 }
 
-int serve_new(const struct serve_options *options, struct session *session,
-	      struct serve **ret_serve)
+int serve_new(const struct serve_options *options, struct serve **ret_serve)
 {
 	struct serve *serve = calloc(1, sizeof(*serve));
 	int r;
@@ -105,21 +105,13 @@ int serve_new(const struct serve_options *options, struct session *session,
 	serve->options = *options;
 	serve->listen_fd = -1;
 	serve_clients_init(&serve->clients);
+	serve_targets_init(&serve->targets, &serve->options);
 	(void)gethostname(serve->host_name, sizeof(serve->host_name) - 1);
 	r = bind_socket(serve);
 	if (r >= 0)
 		r = write_url(serve);
-	if (r >= 0)
-		r = serve_names_new(session_pid(session), &serve->names);
-	if (r >= 0)
-		r = serve_hub_new(session, options->stop_fd, options->continuous,
-				  options->window_ns, &serve->hub);
 	if (r >= 0 && listen(serve->listen_fd, BACKLOG) < 0)
 		r = err_errno();
-	if (r >= 0 && options->push.push)
-		r = serve_push_new(serve->hub, &options->push, &serve->push);
-	if (r >= 0)
-		r = serve_requests_start(serve);
 	if (r < 0) {
 		serve_free(serve);
 		return r;
@@ -128,21 +120,65 @@ int serve_new(const struct serve_options *options, struct session *session,
 	return 0;
 }
 
-struct serve *serve_free(struct serve *serve)
+int serve_add(struct serve *serve, const struct serve_process *take_process)
 {
-	if (!serve)
-		return NULL;
+	return serve_targets_add(&serve->targets, take_process);
+}
+
+unsigned serve_count(const struct serve *serve)
+{
+	return serve->targets.n;
+}
+
+bool serve_has(const struct serve *serve, pid_t pid)
+{
+	for (unsigned i = 0; i < serve->targets.n; i++) {
+		if (serve->targets.items[i]->pid == pid)
+			return true;
+	}
+	return false;
+}
+
+pid_t serve_first_pid(const struct serve *serve)
+{
+	return serve->targets.n ? serve->targets.items[0]->pid : 0;
+}
+
+int serve_start(struct serve *serve)
+{
+	return serve_requests_start(serve);
+}
+
+void serve_stop(struct serve *serve)
+{
 	if (serve->daemon)
 		MHD_stop_daemon(serve->daemon);
 	else if (serve->listen_fd >= 0)
 		close(serve->listen_fd);
+	serve->daemon = NULL;
+	serve->listen_fd = -1;
+	/* All at once: each takes its time to let go. */
+	for (unsigned i = 0; i < serve->targets.n; i++) {
+		session_abandon(serve->targets.items[i]->process.session);
+		(void)eventfd_write(serve->targets.items[i]->process.stop_fd, 1);
+	}
+	while (serve->targets.n)
+		serve_targets_remove(&serve->targets, serve->targets.items[0]);
+}
+
+bool serve_is_stuck(const struct serve *serve)
+{
+	return atomic_load(&serve->targets.tracer_hangs);
+}
+
+struct serve *serve_free(struct serve *serve)
+{
+	if (!serve)
+		return NULL;
+	serve_stop(serve);
 	if (serve->url[0] && is_unix(serve))
 		(void)unlink(unix_path(serve));
-	if (serve->push)
-		serve_hub_finish(serve->hub);
-	serve_push_free(serve->push);
-	serve_hub_free(serve->hub);
-	serve_names_free(serve->names);
+	serve_targets_deinit(&serve->targets);
 	serve_clients_deinit(&serve->clients);
 	free(serve);
 	return NULL;
@@ -157,22 +193,62 @@ static void finish(struct serve *serve)
 {
 	uint64_t limit = clock_now_ns() + FINISH_WITHIN;
 
-	serve_hub_finish(serve->hub);
-	serve_push_finish(serve->push);
+	serve_targets_finish(&serve->targets);
 	while (serve_clients_busy(&serve->clients) && clock_now_ns() < limit)
 		(void)poll(NULL, 0, FINISH_LOOK_MS);
 }
 
+/* Returns whether stop_fd is readable. */
+static bool wait_for_something(struct serve *serve, int stop_fd)
+{
+	struct pollfd fds[1 + SERVE_MAX_PROCESSES] = {{.fd = stop_fd, .events = POLLIN}};
+	unsigned n = serve->targets.n;
+
+	for (unsigned i = 0; i < n; i++)
+		fds[1 + i] = (struct pollfd){.fd = serve_hub_fd(serve->targets.items[i]->hub),
+					     .events = POLLIN};
+	(void)poll(fds, 1 + n, LOOK_MS);
+	return fds[0].revents != 0;
+}
+
+/* Those that have ended are served no more, but for the last one, with which the server ends: who
+ * asks then is told. Returns whether there is one that runs. */
+static bool drop_ended(struct serve *serve, int *ret_result)
+{
+	const struct serve_options *options = &serve->options;
+
+	for (unsigned i = serve->targets.n; i-- > 0;) {
+		struct serve_target *target = serve->targets.items[i];
+		bool is_last = serve->targets.n == 1 && !options->stays;
+		char name[SERVE_NAME];
+		int result;
+
+		if (!serve_hub_has_ended(target->hub, &result))
+			continue;
+		*ret_result = is_last ? result : *ret_result;
+		serve_target_name(&serve->targets, target, name);
+		if (options->on_end)
+			options->on_end(options->user, target->pid, name, result, is_last);
+		if (is_last)
+			return false;
+		serve_targets_remove(&serve->targets, target);
+	}
+	return serve->targets.n > 0;
+}
+
 int serve_run(struct serve *serve, int stop_fd)
 {
-	struct pollfd fds[] = {{.fd = stop_fd, .events = POLLIN},
-			       {.fd = serve_hub_fd(serve->hub), .events = POLLIN}};
-	int result;
+	bool end = false;
+	int result = 0;
 
-	do {
-		(void)poll(fds, ARRAY_SIZE(fds), LOOK_MS);
+	while (!end) {
+		end = wait_for_something(serve, stop_fd);
 		serve_clients_reap(&serve->clients);
-	} while (!fds[0].revents && !fds[1].revents);
+		if (!end && serve->options.on_look)
+			serve->options.on_look(serve->options.user);
+		/* What was found takes the place of what has ended. */
+		end = (!drop_ended(serve, &result) && !serve->options.stays) || end;
+	}
 	finish(serve);
-	return serve_hub_has_ended(serve->hub, &result) ? result : 0;
+	return result;
 }

@@ -13,18 +13,27 @@
 DEFINE_CLEANUP(struct profile *, profile_free)
 
 /* How many there are: stacks counted so far, threads. */
-static uint32_t count(struct serve *serve, const struct serve_entry *entry)
+static uint32_t count_one(const struct serve_target *target, const struct serve_entry *entry)
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 
 	if (entry->what == SERVE_EVERY)
-		return (uint32_t)serve_names_count_threads(serve->names);
-	if (entry->what != SERVE_COUNT || serve_hub_total(serve->hub, entry->type, &profile) < 0)
+		return (uint32_t)serve_names_count_threads(target->names);
+	if (entry->what != SERVE_COUNT || serve_hub_total(target->hub, entry->type, &profile) < 0)
 		return 0;
 	return profile_n_samples(profile);
 }
 
-static int write_rows(struct serve *serve, struct sink *sink)
+static uint32_t count(const struct serve_scope *scope, const struct serve_entry *entry)
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < scope->n; i++)
+		sum += count_one(scope->items[i], entry);
+	return sum;
+}
+
+static int write_rows(const struct serve_scope *scope, struct sink *sink)
 {
 	const struct serve_entry *entry;
 	int r = 0;
@@ -34,20 +43,35 @@ static int write_rows(struct serve *serve, struct sink *sink)
 			r = sink_printf(sink,
 					"<tr><td>%" PRIu32
 					"</td><td><a href='%s?debug=1'>%s</a></td></tr>\n",
-					count(serve, entry), entry->name, entry->name);
+					count(scope, entry), entry->name, entry->name);
 	}
 	return r;
 }
 
-/* What `block` and the like hold without `seconds`. */
-static int write_since(struct serve *serve, const struct serve_entry *entry, struct sink *sink)
+/* Of several: since the first, for as long as the longest. */
+static void add_count(const struct serve_target *target, const struct serve_entry *entry,
+		      struct serve_hub_count *count)
 {
-	struct serve_hub_count count;
+	struct serve_hub_count one;
+
+	serve_hub_count(target->hub, entry->type, &one);
+	if (one.since && (!count->since || one.since < count->since))
+		count->since = one.since;
+	count->counted = MAX(count->counted, one.counted);
+	count->users += one.users;
+}
+
+/* What `block` and the like hold without `seconds`. */
+static int write_since(const struct serve_scope *scope, const struct serve_entry *entry,
+		       struct sink *sink)
+{
+	struct serve_hub_count count = {};
 	char when[64], lasted[32];
 	struct tm tm;
 	time_t at;
 
-	serve_hub_count(serve->hub, entry->type, &count);
+	for (unsigned i = 0; i < scope->n; i++)
+		add_count(scope->items[i], entry, &count);
 	if (!count.since)
 		return sink_printf(sink, ". Not counted yet: ask with seconds.");
 	at = (time_t)(count.since / NSEC_PER_SEC);
@@ -57,7 +81,7 @@ static int write_since(struct serve *serve, const struct serve_entry *entry, str
 			   count.users ? ", and now" : " while somebody asked");
 }
 
-static int write_descriptions(struct serve *serve, struct sink *sink)
+static int write_descriptions(const struct serve_scope *scope, struct sink *sink)
 {
 	const struct serve_entry *entry;
 	int r = 0;
@@ -68,36 +92,67 @@ static int write_descriptions(struct serve *serve, struct sink *sink)
 		r = sink_printf(sink, "<li><div class=profile-name>%s: </div> %s", entry->name,
 				entry->about);
 		if (r >= 0 && entry->what == SERVE_COUNT)
-			r = write_since(serve, entry, sink);
+			r = write_since(scope, entry, sink);
 		if (r >= 0)
 			r = sink_printf(sink, "</li>\n");
 	}
 	return r;
 }
 
-static int write_page(struct serve *serve, struct sink *sink)
+/* Where there may be several, each has an index of its own. */
+static int write_processes(struct serve *serve, const struct serve_scope *scope, struct sink *sink)
 {
-	int r = sink_printf(sink, "<html>\n<head>\n<title>/debug/pprof/</title>\n<style>\n"
-				  ".profile-name{\n\tdisplay:inline-block;\n\twidth:6rem;\n}\n"
-				  "</style>\n</head>\n<body>\n/debug/pprof/<br>\n<br>\n"
-				  "Types of profiles available:\n<table>\n"
-				  "<thead><td>Count</td><td>Profile</td></thead>\n");
+	char name[SERVE_NAME];
+	int r = sink_printf(sink, "%s<table>\n",
+			    scope->n ? "Processes, and all of them together below:"
+				     : "There is no process now.");
 
-	r = r < 0 ? r : write_rows(serve, sink);
+	for (unsigned i = 0; i < scope->n && r >= 0; i++) {
+		struct serve_target *target = scope->items[i];
+
+		serve_target_name(&serve->targets, target, name);
+		r = sink_printf(sink, "<tr><td><a href='%s/'>%s</a></td><td>", target->pid_text,
+				target->pid_text);
+		r = r < 0 ? r : serve_reply_escape(sink, name);
+		r = r < 0 ? r : sink_printf(sink, "</td></tr>\n");
+	}
+	return r < 0 ? r : sink_printf(sink, "</table>\n<br>\n");
+}
+
+static int write_page(struct serve *serve, const struct serve_scope *scope, const char *pid,
+		      struct sink *sink)
+{
+	const char *slash = *pid ? "/" : "";
+	int r = sink_printf(sink,
+			    "<html>\n<head>\n<title>/debug/pprof/%s%s</title>\n<style>\n"
+			    ".profile-name{\n\tdisplay:inline-block;\n\twidth:6rem;\n}\n"
+			    "</style>\n</head>\n<body>\n/debug/pprof/%s%s<br>\n<br>\n",
+			    pid, slash, pid, slash);
+
+	if (r >= 0 && serve->options.is_many && !*pid)
+		r = write_processes(serve, scope, sink);
+	if (r >= 0)
+		r = sink_printf(sink, "Types of profiles available:\n<table>\n"
+				      "<thead><td>Count</td><td>Profile</td></thead>\n");
+	r = r < 0 ? r : write_rows(scope, sink);
 	if (r >= 0)
 		r = sink_printf(sink, "</table>\n<a href=\"goroutine?debug=2\">full goroutine "
 				      "stack dump</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");
-	r = r < 0 ? r : write_descriptions(serve, sink);
+	r = r < 0 ? r : write_descriptions(scope, sink);
 	return r < 0 ? r : sink_printf(sink, "</ul>\n</p>\n</body>\n</html>");
 }
 
-enum MHD_Result serve_index_reply(struct serve_request *request)
+enum MHD_Result serve_index_reply(struct serve_request *request, const char *pid)
 {
+	struct serve *serve = request->serve;
+	struct serve_scope scope;
 	struct sink_memory text;
 	int r;
 
 	sink_memory_init(&text);
-	r = write_page(request->serve, &text.sink);
+	serve_request_scope(request, &scope);
+	r = write_page(serve, &scope, pid, &text.sink);
+	serve_scope_put(&serve->targets, &scope);
 	if (r >= 0)
 		return serve_reply_html(request, &text);
 	sink_memory_deinit(&text);

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "serve/serve_priv.h"
 
+#define MAX_LABELS 192
+
 static const unsigned codes[SERVE_CODES] = {200, 301, 302, 400, 401, 403,
 					    404, 405, 413, 500, 501, 503};
 
@@ -56,55 +58,155 @@ static int write_number(struct sink *sink, const char *name, const char *type, c
 			   name, number);
 }
 
-static int write_pauses(const struct session_progress *progress, struct sink *sink)
-{
-	uint64_t sum = 0;
-	int r = sink_printf(sink, "# HELP cprof_pause_seconds How long threads stood still for a "
-				  "sample.\n# TYPE cprof_pause_seconds histogram\n");
+/* What is told of each process: where there may be several, with labels that say which. */
+struct figures {
+	unsigned n;
+	struct process_figures {
+		struct session_progress progress;
+		const struct serve_target *target;
+		char labels[MAX_LABELS]; /* "" or `pid="1",process="x"` */
+	} items[SERVE_MAX_PROCESSES];
+};
 
-	for (unsigned i = 0; i < SAMPLER_PAUSES && r >= 0; i++) {
-		sum += progress->pauses[i];
-		if (i == SAMPLER_PAUSES - 1)
-			r = sink_printf(
-				sink, "cprof_pause_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n", sum);
-		else
-			r = sink_printf(sink, "cprof_pause_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
-					(double)sampler_pause_steps[i] / 1e9, sum);
+/* As a label's value. */
+static void escape_label(const char *text, char *ret_text, size_t size)
+{
+	size_t at = 0;
+
+	for (; *text && at + 3 < size; text++) {
+		if (*text == '\\' || *text == '"')
+			ret_text[at++] = '\\';
+		ret_text[at++] = *text;
 	}
-	return r < 0 ? r
-		     : sink_printf(
-			       sink,
-			       "cprof_pause_seconds_sum %.9f\ncprof_pause_seconds_count %" PRIu64
-			       "\n",
-			       (double)progress->pause_ns / 1e9, sum);
+	ret_text[at] = '\0';
 }
 
-static int write_traces(const struct session_progress *progress, struct sink *sink)
+static void read_figures(struct serve *serve, const struct serve_scope *scope,
+			 struct figures *ret_figures)
 {
-	int r = sink_printf(sink, "# HELP cprof_stacks_total Stacks unwound, by how they ended; "
-				  "root is complete.\n# TYPE cprof_stacks_total counter\n");
+	char name[SERVE_NAME], escaped[2 * SERVE_NAME];
 
-	for (unsigned end = 0; end < TRACE_ENDS && r >= 0; end++)
-		r = sink_printf(sink, "cprof_stacks_total{end=\"%s\"} %" PRIu64 "\n",
-				trace_end_name((enum trace_end)end), progress->traces[end]);
+	ret_figures->n = scope->n;
+	for (unsigned i = 0; i < scope->n; i++) {
+		struct process_figures *f = &ret_figures->items[i];
+
+		f->target = scope->items[i];
+		f->labels[0] = '\0';
+		session_progress(serve_hub_session(f->target->hub), &f->progress);
+		if (!serve->options.is_many)
+			continue;
+		serve_target_name(&serve->targets, scope->items[i], name);
+		escape_label(name, escaped, sizeof(escaped));
+		snprintf(f->labels, sizeof(f->labels), "pid=\"%s\",process=\"%s\"",
+			 f->target->pid_text, escaped);
+	}
+}
+
+static int write_head(struct sink *sink, const char *name, const char *type, const char *about)
+{
+	return sink_printf(sink, "# HELP %s %s\n# TYPE %s %s\n", name, about, name, type);
+}
+
+enum figure {
+	FIGURE_SAMPLES,
+	FIGURE_DROPPED,
+	FIGURE_THREADS
+};
+
+static int write_each(const struct figures *figures, enum figure which, const char *name,
+		      const char *type, const char *about, struct sink *sink)
+{
+	int r = write_head(sink, name, type, about);
+
+	for (unsigned i = 0; i < figures->n && r >= 0; i++) {
+		const struct process_figures *f = &figures->items[i];
+		uint64_t number = which == FIGURE_SAMPLES   ? f->progress.samples
+				  : which == FIGURE_DROPPED ? f->progress.dropped
+							    : f->progress.threads;
+
+		r = *f->labels
+			    ? sink_printf(sink, "%s{%s} %.17g\n", name, f->labels, (double)number)
+			    : sink_printf(sink, "%s %.17g\n", name, (double)number);
+	}
 	return r;
 }
 
-static int write_users(struct serve *serve, struct sink *sink)
+static int write_pauses_of(const struct process_figures *f, struct sink *sink)
+{
+	const char *comma = *f->labels ? "," : "", *open = *f->labels ? "{" : "";
+	const char *close = *f->labels ? "}" : "";
+	uint64_t sum = 0;
+	int r = 0;
+
+	for (unsigned i = 0; i < SAMPLER_PAUSES && r >= 0; i++) {
+		char upto[32] = "+Inf";
+
+		sum += f->progress.pauses[i];
+		if (i < SAMPLER_PAUSES - 1)
+			snprintf(upto, sizeof(upto), "%g", (double)sampler_pause_steps[i] / 1e9);
+		r = sink_printf(sink, "cprof_pause_seconds_bucket{%s%sle=\"%s\"} %" PRIu64 "\n",
+				f->labels, comma, upto, sum);
+	}
+	if (r >= 0)
+		r = sink_printf(sink, "cprof_pause_seconds_sum%s%s%s %.9f\n", open, f->labels,
+				close, (double)f->progress.pause_ns / 1e9);
+	if (r >= 0)
+		r = sink_printf(sink, "cprof_pause_seconds_count%s%s%s %" PRIu64 "\n", open,
+				f->labels, close, sum);
+	return r;
+}
+
+static int write_pauses(const struct figures *figures, struct sink *sink)
+{
+	int r = write_head(sink, "cprof_pause_seconds", "histogram",
+			   "How long threads stood still for a sample.");
+
+	for (unsigned i = 0; i < figures->n && r >= 0; i++)
+		r = write_pauses_of(&figures->items[i], sink);
+	return r;
+}
+
+static int write_traces(const struct figures *figures, struct sink *sink)
+{
+	int r = write_head(sink, "cprof_stacks_total", "counter",
+			   "Stacks unwound, by how they ended; root is complete.");
+
+	for (unsigned i = 0; i < figures->n; i++) {
+		const struct process_figures *f = &figures->items[i];
+
+		for (unsigned end = 0; end < TRACE_ENDS && r >= 0; end++)
+			r = sink_printf(sink, "cprof_stacks_total{%s%send=\"%s\"} %" PRIu64 "\n",
+					f->labels, *f->labels ? "," : "",
+					trace_end_name((enum trace_end)end),
+					f->progress.traces[end]);
+	}
+	return r;
+}
+
+static int write_users_of(const struct process_figures *f, struct sink *sink)
 {
 	const struct session_type *type;
-	int r = sink_printf(sink, "# HELP cprof_clients Requests that a type is sampled for now, "
-				  "and --continuous.\n"
-				  "# TYPE cprof_clients gauge\n");
+	int r = 0;
 
 	for (unsigned i = 0; r >= 0 && (type = session_type_get(i)); i++) {
 		struct serve_hub_count count;
 
 		if (!(type->type & SERVE_TYPES))
 			continue;
-		serve_hub_count(serve->hub, type->type, &count);
-		r = sink_printf(sink, "cprof_clients{type=\"%s\"} %u\n", type->name, count.users);
+		serve_hub_count(f->target->hub, type->type, &count);
+		r = sink_printf(sink, "cprof_clients{%s%stype=\"%s\"} %u\n", f->labels,
+				*f->labels ? "," : "", type->name, count.users);
 	}
+	return r;
+}
+
+static int write_users(const struct figures *figures, struct sink *sink)
+{
+	int r = write_head(sink, "cprof_clients", "gauge",
+			   "Requests that a type is sampled for now, and --continuous.");
+
+	for (unsigned i = 0; i < figures->n && r >= 0; i++)
+		r = write_users_of(&figures->items[i], sink);
 	return r;
 }
 
@@ -127,42 +229,48 @@ static int write_process(struct sink *sink)
 				    "Memory of cprof.", (double)pages * (double)getpagesize());
 }
 
-static int write_all(struct serve *serve, struct sink *sink)
+static int write_all(struct serve *serve, const struct serve_scope *scope, struct sink *sink)
 {
-	struct session_progress progress;
-	int r;
+	struct figures figures;
+	int r = 0;
 
-	session_progress(serve_hub_session(serve->hub), &progress);
-	r = write_number(sink, "cprof_samples_total", "counter", "Samples taken.",
-			 (double)progress.samples);
+	read_figures(serve, scope, &figures);
+	if (serve->options.is_many)
+		r = write_number(sink, "cprof_targets", "gauge", "Processes that are served.",
+				 scope->n);
 	if (r >= 0)
-		r = write_number(sink, "cprof_samples_dropped_total", "counter",
-				 "Samples lost because there was no room for them.",
-				 (double)progress.dropped);
+		r = write_each(&figures, FIGURE_SAMPLES, "cprof_samples_total", "counter",
+			       "Samples taken.", sink);
 	if (r >= 0)
-		r = write_number(sink, "cprof_target_threads", "gauge",
-				 "Threads of the process, as of the last tick.",
-				 (double)progress.threads);
+		r = write_each(&figures, FIGURE_DROPPED, "cprof_samples_dropped_total", "counter",
+			       "Samples lost because there was no room for them.", sink);
 	if (r >= 0)
-		r = write_pauses(&progress, sink);
+		r = write_each(&figures, FIGURE_THREADS, "cprof_target_threads", "gauge",
+			       "Threads of the process, as of the last tick.", sink);
 	if (r >= 0)
-		r = write_traces(&progress, sink);
+		r = write_pauses(&figures, sink);
 	if (r >= 0)
-		r = write_users(serve, sink);
+		r = write_traces(&figures, sink);
+	if (r >= 0)
+		r = write_users(&figures, sink);
 	if (r >= 0)
 		r = write_requests(serve, sink);
 	if (r >= 0)
-		r = serve_push_write(serve->push, sink);
+		r = serve_targets_write_pushes(&serve->targets, sink);
 	return r < 0 ? r : write_process(sink);
 }
 
 enum MHD_Result serve_metrics_reply(struct serve_request *request)
 {
+	struct serve *serve = request->serve;
+	struct serve_scope scope;
 	struct sink_memory text;
 	int r;
 
 	sink_memory_init(&text);
-	r = write_all(request->serve, &text.sink);
+	serve_targets_all(&serve->targets, &scope);
+	r = write_all(serve, &scope, &text.sink);
+	serve_scope_put(&serve->targets, &scope);
 	if (r >= 0)
 		return serve_reply_metrics(request, &text);
 	sink_memory_deinit(&text);

@@ -12,6 +12,7 @@
 #include "serve/serve.h"
 #include "serve/serve_hub.h"
 #include "serve/serve_names.h"
+#include "serve/serve_target.h"
 
 /* One more than that waits to be accepted. */
 #define SERVE_MAX_CLIENTS 512
@@ -55,9 +56,8 @@ struct serve_clients {
 
 struct serve {
 	struct serve_options options;
-	struct serve_hub *hub;
-	struct serve_names *names;
-	struct serve_push *push; /* NULL: nothing is pushed */
+	struct serve_targets targets;
+	_Atomic unsigned n_gathering; /* see serve_gather.c */
 	struct serve_clients clients;
 	struct MHD_Daemon *daemon;
 	int listen_fd;
@@ -70,6 +70,7 @@ struct serve {
 struct serve_request {
 	struct serve *serve;
 	struct serve_client *client;
+	struct serve_target *process; /* held; NULL: all processes together */
 	struct MHD_Connection *connection;
 	char *target; /* as it came, with what follows the '?' */
 	const char *method;
@@ -93,6 +94,9 @@ unsigned serve_clients_busy(struct serve_clients *clients);
 /* serve_request.c: the daemon's callbacks. */
 /** Starts to answer. Returns 0 or a negative errno. */
 int serve_requests_start(struct serve *serve);
+
+/** The processes that it is about; to be released with serve_scope_put(). */
+void serve_request_scope(const struct serve_request *request, struct serve_scope *ret_scope);
 
 /** A parameter of the request, the first one of that name; NULL: none. */
 const char *serve_request_param(const struct serve_request *request, const char *name);
@@ -118,6 +122,8 @@ enum MHD_Result serve_reply_redirect(struct serve_request *request, const char *
 /** A file; bytes NULL: only its head. @param suffix of the name */
 enum MHD_Result serve_reply_file(struct serve_request *request, const char *name,
 				 const char *suffix, struct sink_memory *take_bytes);
+/** Writes text as it may stand in HTML. Returns 0 or the sink's error. */
+int serve_reply_escape(struct sink *sink, const char *text);
 /** 401. */
 enum MHD_Result serve_reply_who(struct serve_request *request);
 /** 405; @param allowed e.g. "GET, HEAD" */
@@ -161,6 +167,23 @@ const struct serve_entry *serve_entry_get(unsigned index);
 /* serve_profile.c */
 enum MHD_Result serve_profile_reply(struct serve_request *request, const struct serve_entry *entry);
 
+/** What is wanted of a profile. */
+struct serve_span {
+	uint64_t ns;  /* for so long; 0: what was counted so far, or of this moment */
+	bool is_past; /* the last ones, instead of the next ones */
+	int client_fd;
+};
+
+/** Makes a profile of one process. Returns 0, an enum serve_hub_outcome, a negative errno. */
+int serve_profile_make(struct serve_target *target, const struct serve_entry *entry,
+		       const struct serve_span *span, struct profile **ret_profile);
+
+/* serve_gather.c */
+/** As serve_profile_make(), of all processes together; SERVE_HUB_ENDED when there is none; -EAGAIN
+ * when too many ask. */
+int serve_gather(struct serve_request *request, const struct serve_entry *entry,
+		 const struct serve_span *span, struct profile **ret_profile);
+
 /* serve_text.c */
 /** Writes a profile as Go's debug=1. Returns 0 or the sink's error. */
 int serve_text_write(const struct profile *profile, const char *name, enum sampler_type type,
@@ -168,7 +191,7 @@ int serve_text_write(const struct profile *profile, const char *name, enum sampl
 
 /* serve_threads.c */
 /** Every thread's stack. Returns 0; -ESRCH; -ENOMEM and others. */
-int serve_threads_profile(struct serve *serve, const char *value_type,
+int serve_threads_profile(struct serve_target *target, const char *value_type,
 			  struct profile **ret_profile);
 
 /* serve_metrics.c */
@@ -176,5 +199,10 @@ enum MHD_Result serve_metrics_reply(struct serve_request *request);
 /** Counts an answer. */
 void serve_metrics_count(struct serve_request *request, unsigned code);
 
+/* serve_discovery.c */
+/** /targets: the processes, for scrapers. */
+enum MHD_Result serve_discovery_reply(struct serve_request *request);
+
 /* serve_index.c */
-enum MHD_Result serve_index_reply(struct serve_request *request);
+/** @param pid	of the path; "": it names no process */
+enum MHD_Result serve_index_reply(struct serve_request *request, const char *pid);

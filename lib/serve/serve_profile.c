@@ -16,15 +16,21 @@ DEFINE_CLEANUP(struct profile *, profile_free)
 
 static enum MHD_Result reply_failure(struct serve_request *request, int error)
 {
+	if ((error == SERVE_HUB_ENDED || error == -ESRCH) && !request->process)
+		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+					 "there is no process now");
 	if (error == SERVE_HUB_ENDED || error == -ESRCH)
 		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
-					 "process %d has ended",
-					 (int)session_pid(serve_hub_session(request->serve->hub)));
+					 "process %d has ended", (int)request->process->pid);
 	if (error == SERVE_HUB_NOT_KEPT)
 		return serve_reply_error(
 			request, MHD_HTTP_BAD_REQUEST,
 			"past=1 wants what is sampled all the time: start cprof "
 			"serve with --continuous, and --type if it is to have more");
+	if (error == -EAGAIN)
+		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+					 "too many ask for all processes at once; ask for one, or "
+					 "later");
 	/* Nobody reads it. */
 	if (error == SERVE_HUB_GONE)
 		return serve_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR,
@@ -79,6 +85,33 @@ static enum MHD_Result reply_text(struct serve_request *request, const struct se
 	return reply_failure(request, r);
 }
 
+/* What came between two looks at all threads. */
+static int threads_delta(struct serve_target *target, const struct serve_entry *entry,
+			 const struct serve_span *span, struct profile **ret_profile)
+{
+	_cleanup_(profile_free_cleanup) struct profile *first = NULL, *second = NULL;
+	int r = serve_threads_profile(target, entry->name, &first);
+
+	if (r >= 0)
+		r = serve_hub_wait(target->hub, span->ns, span->client_fd);
+	if (r == 0)
+		r = serve_threads_profile(target, entry->name, &second);
+	return r ? r : profile_subtract(second, first, ret_profile);
+}
+
+int serve_profile_make(struct serve_target *target, const struct serve_entry *entry,
+		       const struct serve_span *span, struct profile **ret_profile)
+{
+	if (entry->what == SERVE_EVERY)
+		return span->ns ? threads_delta(target, entry, span, ret_profile)
+				: serve_threads_profile(target, entry->name, ret_profile);
+	if (!span->ns)
+		return serve_hub_total(target->hub, entry->type, ret_profile);
+	if (span->is_past)
+		return serve_hub_past(target->hub, entry->type, span->ns, ret_profile);
+	return serve_hub_collect(target->hub, entry->type, span->ns, span->client_fd, ret_profile);
+}
+
 static bool is_past(struct serve_request *request)
 {
 	int64_t past;
@@ -106,16 +139,16 @@ static enum MHD_Result reply_too_long(struct serve_request *request)
 				 "profile duration exceeds server's WriteTimeout");
 }
 
-/* With past=1 what was in the last `seconds`, else in the next. Returns as serve_hub_collect(). */
-static int collect(struct serve_request *request, const struct serve_entry *entry, int64_t seconds,
-		   struct profile **ret_profile)
+/* seconds 0: as serve_span. */
+static int make(struct serve_request *request, const struct serve_entry *entry, int64_t seconds,
+		struct profile **ret_profile)
 {
-	struct serve *serve = request->serve;
-	uint64_t ns = (uint64_t)seconds * NSEC_PER_SEC;
+	const struct serve_span span = {.ns = (uint64_t)seconds * NSEC_PER_SEC,
+					.is_past = is_past(request),
+					.client_fd = request->client->fd};
 
-	if (is_past(request))
-		return serve_hub_past(serve->hub, entry->type, ns, ret_profile);
-	return serve_hub_collect(serve->hub, entry->type, ns, request->client->fd, ret_profile);
+	return request->process ? serve_profile_make(request->process, entry, &span, ret_profile)
+				: serve_gather(request, entry, &span, ret_profile);
 }
 
 /* profile, wall */
@@ -131,28 +164,8 @@ static enum MHD_Result reply_rate(struct serve_request *request, const struct se
 		return reply_too_long(request);
 	if (request->is_head)
 		return serve_reply_file(request, entry->name, "", NULL);
-	r = collect(request, entry, seconds, &profile);
+	r = make(request, entry, seconds, &profile);
 	return r ? reply_failure(request, r) : reply_file(request, entry, "", &profile);
-}
-
-static int threads_now(struct serve_request *request, const struct serve_entry *entry,
-		       struct profile **ret_profile)
-{
-	return serve_threads_profile(request->serve, entry->name, ret_profile);
-}
-
-/* What came between two looks at all threads. */
-static int threads_delta(struct serve_request *request, const struct serve_entry *entry,
-			 uint64_t ns, struct profile **ret_profile)
-{
-	_cleanup_(profile_free_cleanup) struct profile *first = NULL, *second = NULL;
-	int r = threads_now(request, entry, &first);
-
-	if (r >= 0)
-		r = serve_hub_wait(request->serve->hub, ns, request->client->fd);
-	if (r == 0)
-		r = threads_now(request, entry, &second);
-	return r ? r : profile_subtract(second, first, ret_profile);
 }
 
 static enum MHD_Result reply_delta(struct serve_request *request, const struct serve_entry *entry,
@@ -180,10 +193,7 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
 	if (request->is_head)
 		return serve_reply_file(request, entry->name, "-delta", NULL);
-	if (entry->what == SERVE_EVERY)
-		r = threads_delta(request, entry, (uint64_t)seconds * NSEC_PER_SEC, &profile);
-	else
-		r = collect(request, entry, seconds, &profile);
+	r = make(request, entry, seconds, &profile);
 	if (r)
 		return reply_failure(request, r);
 	/* Of a difference, Go gives the time of its end. */
@@ -195,13 +205,24 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 /* goroutine?debug=2 */
 static enum MHD_Result reply_all_threads(struct serve_request *request)
 {
-	const struct serve *serve = request->serve;
+	struct serve *serve = request->serve;
 	struct sink_memory text;
-	int r;
+	struct serve_scope scope;
+	unsigned n = 0;
+	int r = 0, last = SERVE_HUB_ENDED;
 
 	sink_memory_init(&text);
-	r = serve->options.write_threads(session_pid(serve_hub_session(serve->hub)), &text.sink);
-	if (r >= 0)
+	serve_request_scope(request, &scope);
+	for (unsigned i = 0; i < scope.n && r >= 0; i++) {
+		if (n)
+			r = sink_printf(&text.sink, "\n");
+		last = r < 0 ? r : serve->options.write_threads(scope.items[i]->pid, &text.sink);
+		r = last == -ESRCH ? 0 : last;
+		n += last >= 0;
+	}
+	serve_scope_put(&serve->targets, &scope);
+	r = n || r < 0 ? r : last;
+	if (r == 0)
 		return serve_reply_text(request, &text);
 	sink_memory_deinit(&text);
 	return reply_failure(request, r);
@@ -217,11 +238,8 @@ static enum MHD_Result reply_now(struct serve_request *request, const struct ser
 	(void)serve_parse_int(serve_request_param(request, "debug"), &debug);
 	if (entry->what == SERVE_EVERY && debug >= 2)
 		return reply_all_threads(request);
-	if (entry->what == SERVE_EVERY)
-		r = threads_now(request, entry, &profile);
-	else
-		r = serve_hub_total(request->serve->hub, entry->type, &profile);
-	if (r < 0)
+	r = make(request, entry, 0, &profile);
+	if (r)
 		return reply_failure(request, r);
 	return debug ? reply_text(request, entry, profile)
 		     : reply_file(request, entry, "", &profile);

@@ -12,8 +12,6 @@
 #include "base/err.h"
 
 #define MAX_TYPES 8
-/* For what waits to be sent when all ends. */
-#define FINISH_WITHIN (5 * NSEC_PER_SEC)
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 
@@ -27,11 +25,12 @@ struct series {
 
 struct serve_push {
 	struct serve_hub *hub;
-	struct serve_push_options options;
+	struct push *to;
+	uint64_t interval_ns;
 	struct series series[MAX_TYPES];
 	unsigned n_series;
 	pthread_t thread;
-	bool has_thread;
+	bool has_thread, has_finished;
 };
 
 static bool is_over(const struct serve_push *push)
@@ -71,7 +70,7 @@ static void take(struct serve_push *push, struct series *series)
 				 (int64_t)(now - series->start));
 		series->start_wall = wall;
 		series->start = now;
-		r = push_add(push->options.push, series->type->name, profile);
+		r = push_add(push->to, series->type->name, profile);
 	}
 	if (r < 0)
 		log_line(LOG_WARNING, "a profile of type %s was not made: out of memory",
@@ -108,7 +107,7 @@ static void *push_main(void *arg)
 		begin(push, &push->series[i]);
 	while (!is_over(push)) {
 		/* One that is missed is not made up for: what it would hold is in the next one. */
-		next = MAX(next + push->options.interval_ns, clock_now_ns());
+		next = MAX(next + push->interval_ns, clock_now_ns());
 		follow_until(push, next);
 		for (unsigned i = 0; i < push->n_series && !is_over(push); i++) {
 			if (push->series[i].is_in)
@@ -122,7 +121,7 @@ static void *push_main(void *arg)
 	return NULL;
 }
 
-int serve_push_new(struct serve_hub *hub, const struct serve_push_options *options,
+int serve_push_new(struct serve_hub *hub, struct push *to, const struct serve_push_options *options,
 		   struct serve_push **ret_push)
 {
 	struct serve_push *push = calloc(1, sizeof(*push));
@@ -132,7 +131,8 @@ int serve_push_new(struct serve_hub *hub, const struct serve_push_options *optio
 	if (!push)
 		return err_trace(-ENOMEM);
 	push->hub = hub;
-	push->options = *options;
+	push->to = to;
+	push->interval_ns = options->interval_ns;
 	for (unsigned i = 0; (type = session_type_get(i)) && push->n_series < MAX_TYPES; i++) {
 		if (options->types & type->type)
 			push->series[push->n_series++].type = type;
@@ -155,12 +155,16 @@ static void join(struct serve_push *push)
 	push->has_thread = false;
 }
 
-void serve_push_finish(struct serve_push *push)
+void serve_push_finish(struct serve_push *push, uint64_t until)
 {
-	if (!push)
+	uint64_t now;
+
+	if (!push || push->has_finished)
 		return;
+	push->has_finished = true;
 	join(push);
-	(void)push_finish(push->options.push, FINISH_WITHIN, -1);
+	now = clock_now_ns();
+	(void)push_finish(push->to, until - MIN(now, until), -1);
 }
 
 struct serve_push *serve_push_free(struct serve_push *push)
@@ -179,30 +183,38 @@ static int write_one(struct sink *sink, const char *name, const char *type, cons
 			   type, name, number);
 }
 
-int serve_push_write(struct serve_push *push, struct sink *sink)
+void serve_push_count(struct serve_push *push, struct push_stats *stats)
 {
-	struct push_stats stats;
-	int r;
+	struct push_stats own;
 
-	if (!push)
-		return 0;
-	push_get_stats(push->options.push, &stats);
-	r = write_one(sink, "cprof_pushed_total", "counter", "Profiles that the server took.",
-		      stats.pushed);
+	push_get_stats(push->to, &own);
+	stats->pushed += own.pushed;
+	stats->bytes += own.bytes;
+	stats->failed += own.failed;
+	stats->dropped += own.dropped;
+	stats->retries += own.retries;
+	stats->queued += own.queued;
+}
+
+int serve_push_write(const struct push_stats *stats, struct sink *sink)
+{
+	int r = write_one(sink, "cprof_pushed_total", "counter", "Profiles that the server took.",
+			  stats->pushed);
+
 	if (r >= 0)
 		r = write_one(sink, "cprof_pushed_bytes_total", "counter", "Bytes of these.",
-			      stats.bytes);
+			      stats->bytes);
 	if (r >= 0)
 		r = write_one(sink, "cprof_push_failed_total", "counter",
-			      "Profiles that the server refused.", stats.failed);
+			      "Profiles that the server refused.", stats->failed);
 	if (r >= 0)
 		r = write_one(sink, "cprof_push_dropped_total", "counter",
 			      "Profiles for which there was no room, or no time at the end.",
-			      stats.dropped);
+			      stats->dropped);
 	if (r >= 0)
 		r = write_one(sink, "cprof_push_retries_total", "counter",
-			      "Tries that failed and were repeated.", stats.retries);
+			      "Tries that failed and were repeated.", stats->retries);
 	return r < 0 ? r
 		     : write_one(sink, "cprof_push_queued", "gauge",
-				 "Profiles that wait to be sent.", stats.queued);
+				 "Profiles that wait to be sent.", stats->queued);
 }

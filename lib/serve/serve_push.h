@@ -15,21 +15,27 @@
 struct serve_push;
 
 struct serve_push_options {
-	struct push *push;    /* borrowed; NULL: nothing is pushed */
-	unsigned types;       /* of SERVE_TYPES */
+	unsigned types;       /* of SERVE_TYPES; 0: nothing is pushed */
 	uint64_t interval_ns; /* of a profile */
 };
 
-/** Starts the thread that does it. Returns 0 or a negative errno. */
-int serve_push_new(struct serve_hub *hub, const struct serve_push_options *options,
+/** Starts the thread that does it. @param to borrowed. Returns 0 or a negative errno. */
+int serve_push_new(struct serve_hub *hub, struct push *to, const struct serve_push_options *options,
 		   struct serve_push **ret_push);
 
-/** Ends the last profiles now, with what is in them, and waits for their sending, for some seconds
- * at most. After serve_hub_finish() or the end of the process; NULL does nothing. */
-void serve_push_finish(struct serve_push *push);
+/**
+ * Ends the last profiles now, with what is in them, and waits for their sending. After
+ * serve_hub_finish() or the end of the process. Does nothing the second time, or for NULL.
+ *
+ * @param until	(CLOCK_MONOTONIC) at most
+ */
+void serve_push_finish(struct serve_push *push, uint64_t until);
 
 /** After serve_hub_finish(), too. */
 struct serve_push *serve_push_free(struct serve_push *push);
 
-/** Writes its figures as Prometheus reads them; NULL: none. Returns 0 or the sink's error. */
-int serve_push_write(struct serve_push *push, struct sink *sink);
+/** Adds its figures to others. */
+void serve_push_count(struct serve_push *push, struct push_stats *stats);
+
+/** Writes figures as Prometheus reads them. Returns 0 or the sink's error. */
+int serve_push_write(const struct push_stats *stats, struct sink *sink);

@@ -152,20 +152,23 @@ enum MHD_Result serve_reply_json(struct serve_request *request, char *take_text,
 }
 
 /* As Go's net/http does in its answers. */
-static void write_escaped(struct sink *sink, const char *text)
+int serve_reply_escape(struct sink *sink, const char *text)
 {
 	static const char *const escapes[][2] = {
 		{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&#34;"}, {"'", "&#39;"}};
 
-	for (; *text; text++) {
+	int r = 0;
+
+	for (; *text && r >= 0; text++) {
 		const char *to = NULL;
 
 		for (size_t i = 0; i < ARRAY_SIZE(escapes); i++) {
 			if (*text == escapes[i][0][0])
 				to = escapes[i][1];
 		}
-		(void)sink_write(sink, to ? to : text, to ? strlen(to) : 1);
+		r = sink_write(sink, to ? to : text, to ? strlen(to) : 1);
 	}
+	return r;
 }
 
 enum MHD_Result serve_reply_redirect(struct serve_request *request, const char *path)
@@ -181,7 +184,7 @@ enum MHD_Result serve_reply_redirect(struct serve_request *request, const char *
 	}
 	sink_memory_init(&body);
 	(void)sink_printf(&body.sink, "<a href=\"");
-	write_escaped(&body.sink, to);
+	(void)serve_reply_escape(&body.sink, to);
 	(void)sink_printf(&body.sink, "\">Moved Permanently</a>.\n\n");
 	response = make(&body, HTML);
 	if (response) {

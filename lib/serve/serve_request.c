@@ -40,6 +40,7 @@ static void end(void *user, struct MHD_Connection *connection, void **context,
 	if (!request)
 		return;
 	serve_client_enter(request->client, SERVE_CLIENT_IDLE);
+	serve_target_put(&request->serve->targets, request->process);
 	sink_memory_deinit(&request->body);
 	free(request->target);
 	free(request);
@@ -99,6 +100,14 @@ int serve_requests_start(struct serve *serve)
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SERVE_MAX_HEADER,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	return serve->daemon ? 0 : err_errno();
+}
+
+void serve_request_scope(const struct serve_request *request, struct serve_scope *ret_scope)
+{
+	if (request->process)
+		serve_scope_one(request->process, ret_scope);
+	else
+		serve_targets_all(&request->serve->targets, ret_scope);
 }
 
 const char *serve_request_param(const struct serve_request *request, const char *name)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a path to what answers it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "serve/serve_priv.h"
 
 #define ROOT "/debug/pprof/"
+#define MAX_PATH 256 /* behind a process's number; longer ones are unknown anyway */
 #define NO_HEAP                                                                                    \
 	"cprof has no heap profiles yet: it sees threads, not allocations. Look at profile, "      \
 	"wall, block or mutex instead"
@@ -72,13 +74,43 @@ static const struct serve_entry *find_entry(const char *path)
 	return NULL;
 }
 
+/* What cannot be of several processes together: of the one that there is. Answers if there is none
+ * or more than one. */
+static bool choose_one(struct serve_request *request, const char *name, enum MHD_Result *ret_result)
+{
+	struct serve_targets *targets = &request->serve->targets;
+	struct serve_scope scope;
+	char list[256] = "";
+	size_t at = 0;
+
+	if (request->process)
+		return true;
+	serve_targets_all(targets, &scope);
+	if (scope.n == 1) {
+		request->process = scope.items[0];
+		return true;
+	}
+	for (unsigned i = 0; i < scope.n && at < sizeof(list) - 16; i++)
+		at += (size_t)snprintf(list + at, sizeof(list) - at, " %s",
+				       scope.items[i]->pid_text);
+	*ret_result = scope.n ? serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
+						  "there are %u processes: ask for " ROOT
+						  "PID/%s of one of%s%s",
+						  scope.n, name, list,
+						  at < sizeof(list) - 16 ? "" : " ...")
+			      : serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+						  "there is no process now");
+	serve_scope_put(targets, &scope);
+	return false;
+}
+
 static enum MHD_Result reply_cmdline(struct serve_request *request)
 {
 	struct sink_memory text;
 	int r;
 
 	sink_memory_init(&text);
-	r = serve_names_cmdline(request->serve->names, &text.sink);
+	r = serve_names_cmdline(request->process->names, &text.sink);
 	if (r == 0)
 		return serve_reply_text(request, &text);
 	sink_memory_deinit(&text);
@@ -99,7 +131,7 @@ static enum MHD_Result reply_symbol(struct serve_request *request)
 		size = request->body.size;
 	}
 	sink_memory_init(&text);
-	r = serve_names_symbols(request->serve->names, from, size, &text.sink);
+	r = serve_names_symbols(request->process->names, from, size, &text.sink);
 	if (r == 0)
 		return serve_reply_text(request, &text);
 	sink_memory_deinit(&text);
@@ -109,11 +141,13 @@ static enum MHD_Result reply_symbol(struct serve_request *request)
 
 static enum MHD_Result reply_entry(struct serve_request *request, const struct serve_entry *entry)
 {
+	enum MHD_Result result;
+
 	switch (entry->what) {
 	case SERVE_CMDLINE:
-		return reply_cmdline(request);
+		return choose_one(request, entry->name, &result) ? reply_cmdline(request) : result;
 	case SERVE_SYMBOL:
-		return reply_symbol(request);
+		return choose_one(request, entry->name, &result) ? reply_symbol(request) : result;
 	case SERVE_RATE:
 	case SERVE_COUNT:
 	case SERVE_EVERY:
@@ -130,13 +164,84 @@ static bool is_one_of(const char *method, bool with_post)
 	       (with_post && strcmp(method, MHD_HTTP_METHOD_POST) == 0);
 }
 
+static enum MHD_Result reply_slash(struct serve_request *request, const char *path)
+{
+	char to[64];
+
+	snprintf(to, sizeof(to), "%s/", path);
+	return serve_reply_redirect(request, to);
+}
+
+/* The number in "/debug/pprof/PID/heap", or in "/PID/debug/pprof/heap", for who can only put
+ * something before a path (Grafana Alloy); NULL: there is none. */
+static const char *find_number(const char *path, size_t *ret_n)
+{
+	bool is_below = strncmp(path, ROOT, strlen(ROOT)) == 0;
+	const char *digits = path + (is_below ? strlen(ROOT) : 1);
+	size_t n = *path == '/' ? strspn(digits, "0123456789") : 0;
+
+	if (!n || (digits[n] != '/' && !(is_below && !digits[n])))
+		return NULL;
+	*ret_n = n;
+	return digits;
+}
+
+/* The path without the number of a process, which becomes the request's. NULL: it is not served;
+ * path itself: it names none. */
+static const char *take_process(struct serve_request *request, const char *path, char *buffer,
+				size_t size)
+{
+	size_t n = 0;
+	const char *digits = find_number(path, &n);
+	int64_t pid;
+
+	if (!digits)
+		return path;
+	snprintf(buffer, size, "%.*s", (int)MIN(n, size - 1), digits);
+	if (serve_parse_int(buffer, &pid) == 0 && pid > 0 && pid <= INT32_MAX)
+		request->process = serve_targets_find(&request->serve->targets, (pid_t)pid);
+	if (!request->process)
+		return NULL;
+	if (digits == path + 1)
+		return digits + n;
+	snprintf(buffer, size, "%s%s", digits[n] ? ROOT : "/debug/pprof",
+		 digits[n] ? digits + n + 1 : "");
+	return buffer;
+}
+
+static enum MHD_Result reply_not_served(struct serve_request *request, const char *path)
+{
+	size_t n = 0;
+	const char *digits = find_number(path, &n);
+
+	return serve_reply_error(request, MHD_HTTP_NOT_FOUND,
+				 "process %.*s is not served here, or has ended; " ROOT
+				 " lists those that are",
+				 (int)MIN(n, 20UL), digits);
+}
+
+/* Where there is one process, that is meant. */
+static void take_the_process(struct serve_request *request)
+{
+	struct serve_scope scope;
+
+	if (request->process || request->serve->options.is_many)
+		return;
+	serve_targets_all(&request->serve->targets, &scope);
+	/* One that is not many stays until the server ends. */
+	request->process = scope.n ? scope.items[0] : NULL;
+}
+
 enum MHD_Result serve_route(struct serve_request *request, const char *path)
 {
+	char buffer[MAX_PATH];
+	const char *local = take_process(request, path, buffer, sizeof(buffer));
 	const char *host = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
 						       MHD_HTTP_HEADER_HOST);
-	const struct serve_entry *entry = find_entry(path);
+	const struct serve_entry *entry = local ? find_entry(local) : NULL;
 	bool with_post = entry && entry->what == SERVE_SYMBOL;
-	bool is_index = strcmp(path, ROOT) == 0, is_metrics = strcmp(path, "/metrics") == 0;
+	bool is_index = local && strcmp(local, ROOT) == 0;
+	bool is_metrics = strcmp(path, "/metrics") == 0;
 
 	if (entry)
 		request->path = (unsigned)(entry - entries);
@@ -156,17 +261,22 @@ enum MHD_Result serve_route(struct serve_request *request, const char *path)
 	/* libmicrohttpd decodes it, and what follows would be lost. */
 	if (strstr(request->target, "%00"))
 		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST, "malformed path");
+	if (!local)
+		return reply_not_served(request, path);
+	if (is_index)
+		return serve_index_reply(request, local == path ? "" : request->process->pid_text);
+	take_the_process(request);
 	if (entry)
 		return reply_entry(request, entry);
-	if (is_index)
-		return serve_index_reply(request);
 	if (is_metrics)
 		return serve_metrics_reply(request);
-	if (strcmp(path, "/debug/pprof") == 0)
-		return serve_reply_redirect(request, ROOT);
+	if (strcmp(path, "/targets") == 0)
+		return serve_discovery_reply(request);
+	if (strcmp(local, "/debug/pprof") == 0)
+		return reply_slash(request, path);
 	if (strcmp(path, "/") == 0)
 		return serve_reply_page(request);
-	if (strncmp(path, ROOT, strlen(ROOT)) == 0)
+	if (strncmp(local, ROOT, strlen(ROOT)) == 0)
 		return serve_reply_error(request, MHD_HTTP_NOT_FOUND, "Unknown profile");
 	return serve_reply_error(request, MHD_HTTP_NOT_FOUND, "404 page not found");
 }

@@ -17,7 +17,7 @@
 DEFINE_CLEANUP(struct dump *, dump_free)
 
 struct maker {
-	struct serve *serve;
+	struct serve_target *target;
 	const struct dump *dump;
 	struct profile *profile;
 	struct serve_mappings mappings;
@@ -54,7 +54,7 @@ static int make_location(struct maker *m, const struct dump_place *place, uint64
 {
 	struct profile_line lines[SYMBOL_MAX_INLINED];
 	uint32_t mapping, n = MIN(place->n_lines, (uint32_t)SYMBOL_MAX_INLINED);
-	int r = serve_names_mapping(m->serve->names, m->profile, &m->mappings, address, &mapping);
+	int r = serve_names_mapping(m->target->names, m->profile, &m->mappings, address, &mapping);
 
 	if (r >= 0)
 		r = profile_location_intern(m->profile, mapping, address, ret_id);
@@ -185,7 +185,7 @@ static int fill(struct maker *m)
 {
 	uint32_t ignored;
 	/* The main executable is the first mapping, whatever the threads are in. */
-	int r = serve_names_mapping(m->serve->names, m->profile, &m->mappings, 0, &ignored);
+	int r = serve_names_mapping(m->target->names, m->profile, &m->mappings, 0, &ignored);
 
 	while (r >= 0 && m->locations.n < m->dump->places.n)
 		r = vec_push(&m->locations) ? 0 : -ENOMEM;
@@ -197,7 +197,8 @@ static int fill(struct maker *m)
 	return r < 0 ? r : set_claims(m->profile);
 }
 
-int serve_threads_profile(struct serve *serve, const char *value_type, struct profile **ret_profile)
+int serve_threads_profile(struct serve_target *target, const char *value_type,
+			  struct profile **ret_profile)
 {
 	const struct profile_spec spec = {.sample_types = {{value_type, "count"}},
 					  .n_sample_types = 1,
@@ -205,8 +206,8 @@ int serve_threads_profile(struct serve *serve, const char *value_type, struct pr
 					  .period = 1};
 	const struct dump_options options = {.inlines = true};
 	_cleanup_(dump_free_cleanup) struct dump *dump = NULL;
-	_cleanup_(maker_deinit) struct maker m = {.serve = serve};
-	int r = dump_new(session_pid(serve_hub_session(serve->hub)), &options, &dump);
+	_cleanup_(maker_deinit) struct maker m = {.target = target};
+	int r = dump_new(target->pid, &options, &dump);
 
 	if (r >= 0)
 		r = profile_new(&spec, &m.profile);

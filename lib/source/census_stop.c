@@ -4,12 +4,12 @@
  * comes, whichever comes first. What has not come when its time is over stays asked, is released
  * if it comes later, and by the end of this thread else.
  */
-#include <signal.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "source/census_priv.h"
+#include "source/source_wake.h"
 
 /* Asked at once: they wait for CPUs anyway, and a stop is handled in some ten microseconds. */
 #define TOGETHER 16
@@ -146,22 +146,20 @@ static void ask_denied(struct census *c, struct tracee_set *set, size_t start, s
 }
 
 /* Asks some threads, and waits until all of them have come or their time is over. */
-static void stop_some(struct census *c, struct tracee_set *set, size_t start, size_t end)
+static void stop_some(struct census *c, struct tracee_set *set, struct source_wake *wake,
+		      size_t start, size_t end)
 {
-	struct timespec look = ns_timespec(LOOK_EVERY);
-	sigset_t child;
 	uint64_t limit;
 
 	for (size_t i = start; i < end; i++) {
 		ask(c, set, &c->threads.items[c->running.items[i]]);
 		drain(c, set);
 	}
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
 	limit = clock_now_ns() + LIMIT;
 	while (any_is_awaited(c, start, end) && clock_now_ns() < limit &&
 	       !atomic_load(&c->gave_up)) {
-		(void)sigtimedwait(&child, NULL, &look);
+		source_wake_wait(wake, LOOK_EVERY);
+		source_wake_take(wake);
 		atomic_fetch_add(&c->progress, 1);
 		drain(c, set);
 		ask_denied(c, set, start, end);
@@ -171,11 +169,16 @@ static void stop_some(struct census *c, struct tracee_set *set, size_t start, si
 void census_stop_running(struct census *c)
 {
 	struct tracee_set *set = NULL;
+	struct source_wake wake;
 
 	if (c->running.n == 0 || tracee_set_new(&set) < 0)
 		return;
+	/* Without its descriptors it is looked for stops every LOOK_EVERY. */
+	(void)source_wake_init(&wake);
+	source_wake_hold(&wake, true);
 	for (size_t i = 0; i < c->running.n && !atomic_load(&c->gave_up); i += TOGETHER)
-		stop_some(c, set, i, MIN(i + TOGETHER, c->running.n));
+		stop_some(c, set, &wake, i, MIN(i + TOGETHER, c->running.n));
 	/* Of those that are late the kernel lets go with this thread, which ends now. */
 	tracee_set_free(set);
+	source_wake_deinit(&wake);
 }

@@ -63,7 +63,7 @@ static void share_out_fds(struct sampler *s)
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 		(void)getrlimit(RLIMIT_NOFILE, &limit);
-		third = limit.rlim_cur / 3;
+		third = limit.rlim_cur / 3 / MAX(1U, s->options.fd_sharers);
 	}
 	s->max_fds = (unsigned)MIN(third, (rlim_t)MAX_THREAD_FDS);
 	s->max_targets = 1 + (unsigned)MIN(third / FDS_PER_TARGET, (rlim_t)MAX_TARGETS);
@@ -103,7 +103,8 @@ int sampler_new(const struct sampler_options *options, struct queue *queue,
 	s->arch = arch_native();
 	s->queue = queue;
 	s->shared = shared;
-	s->signal_fd = s->events_fd = s->newest_fd = s->spare_fd = s->own_sched_fd = -1;
+	s->events_fd = s->newest_fd = s->spare_fd = s->own_sched_fd = -1;
+	s->wake.signal_fd = s->wake.told_fd = -1;
 	s->random = clock_now_ns();
 	s->privileged = is_privileged();
 	cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -250,7 +251,7 @@ static int tick(struct sampler *s, uint64_t now)
 	}
 	/* It would end the sleep that begins now. */
 	if (tracee_is_idle(s->set))
-		sampler_forget_signal(s);
+		source_wake_take(&s->wake);
 	return 0;
 }
 

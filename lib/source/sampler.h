@@ -85,11 +85,12 @@ struct sampler_options {
 	double max_overhead;   /* share of the target's CPU time that stops may take; 0 = any */
 	uint64_t max_pause_ns; /* of one stop; 0 = any */
 	enum sampler_engine engine;
-	int stop_fd;    /* readable = stop; borrowed */
-	int suspend_fd; /* signalfd(2) of SIGTSTP, or an eventfd(2): when it is readable this
-			   process stops itself, with no thread of the target in its hands;
-			   borrowed */
-	int wake_fd;    /* eventfd, written when the queue got something large; borrowed */
+	unsigned fd_sharers; /* samplers that share this process's descriptors; 0: one */
+	int stop_fd;         /* readable = stop; borrowed */
+	int suspend_fd;      /* signalfd(2) of SIGTSTP, or an eventfd(2): when it is readable this
+				process stops itself, with no thread of the target in its hands;
+				borrowed */
+	int wake_fd;         /* eventfd, written when the queue got something large; borrowed */
 	/* eventfds, borrowed; -1: types do not change. Written to when others are wanted, and when
 	 * they are sampled. */
 	int types_fd, types_done_fd;

@@ -7,7 +7,6 @@
  * call is mended as at any other stop, also for signals that nobody handles: those would not have
  * woken it if it were not traced (kernel/signal.c sig_ignored, Linux 6.18).
  */
-#include <poll.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -20,6 +19,7 @@
 void sampler_create_follow(struct sampler *s, struct sampler_target *target, pid_t tid)
 {
 	/* One that a thread has made which is followed already is denied, and will tell. */
+	source_wake_hold(&s->wake, true);
 	(void)tracee_follow(s->set, target->pid, tid);
 }
 
@@ -73,7 +73,6 @@ void sampler_create_on_event(struct sampler *s, const struct tracee_event *event
 
 void sampler_create_end(struct sampler *s)
 {
-	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
 	uint64_t end = clock_now_ns() + LEAVE_WITHIN;
 	struct tracee_event event;
 
@@ -84,7 +83,7 @@ void sampler_create_end(struct sampler *s)
 		while (tracee_next(s->set, &event))
 			sampler_on_event(s, &event);
 		/* SIGCHLD is one for many. */
-		(void)poll(&fd, 1, 1);
-		sampler_forget_signal(s);
+		source_wake_wait(&s->wake, NSEC_PER_MSEC);
+		source_wake_take(&s->wake);
 	}
 }

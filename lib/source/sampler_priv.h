@@ -61,9 +61,6 @@ bool sampler_wait_until(struct sampler *s, uint64_t when);
 /** Handles the stops under way, for a while. */
 void sampler_await_stops(struct sampler *s);
 
-/** All that SIGCHLD could tell has been seen. */
-void sampler_forget_signal(struct sampler *s);
-
 /* --- sampler_children.c --- */
 
 /** Finds processes started by those that are sampled. first: they have a past before the recording.

@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "snapshot/snapshot.h"
 #include "source/sampler.h"
+#include "source/source_wake.h"
 #include "tracee/tracee.h"
 #include "tracee/tracee_unwind.h"
 
@@ -163,7 +164,8 @@ struct sampler {
 	struct tracee_set *set;
 	struct trace *trace; /* SAMPLER_LIBUNWIND only */
 	VEC(struct sampler_target *) targets;
-	int signal_fd, events_fd;           /* events_fd: epoll on all that ends a sleep */
+	struct source_wake wake;            /* by stops */
+	int events_fd;                      /* epoll on all else that ends a sleep */
 	int newest_fd, spare_fd;            /* /proc/loadavg; see sampler_children.c */
 	uint64_t newest_pid, newest_before; /* at the last two ticks */
 	uint64_t children_at;               /* when children were looked for last */

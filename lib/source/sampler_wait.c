@@ -3,7 +3,7 @@
  * One sleep for all that can happen: the tick, a stop, the end of a process, a request to stop.
  *
  * SIGCHLD comes through a descriptor, so that the signal of a stop that comes just before the sleep
- * ends it at once.
+ * ends it at once; it is looked at only while a stop can come (source_wake.h).
  */
 #include <poll.h>
 #include <signal.h>
@@ -31,18 +31,15 @@ static int add_event(struct sampler *s, int fd, const void *who)
 
 int sampler_wait_init(struct sampler *s)
 {
-	sigset_t signals;
-	int r;
+	int r = source_wake_init(&s->wake);
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	s->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	/* The end of a command that is being started. */
+	source_wake_hold(&s->wake, true);
 	s->events_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (s->signal_fd < 0 || s->events_fd < 0)
-		return err_trace(err_errno());
+	if (r >= 0 && s->events_fd < 0)
+		r = err_errno();
 	/* Told apart by the place where the descriptor is kept; those of processes by the target.
 	 */
-	r = add_event(s, s->signal_fd, &s->signal_fd);
 	if (r >= 0 && s->options.stop_fd >= 0)
 		r = add_event(s, s->options.stop_fd, &s->options.stop_fd);
 	if (r >= 0 && s->options.suspend_fd >= 0)
@@ -54,18 +51,9 @@ int sampler_wait_init(struct sampler *s)
 
 void sampler_wait_deinit(struct sampler *s)
 {
-	if (s->signal_fd >= 0)
-		close(s->signal_fd);
+	source_wake_deinit(&s->wake);
 	if (s->events_fd >= 0)
 		close(s->events_fd);
-}
-
-void sampler_forget_signal(struct sampler *s)
-{
-	struct signalfd_siginfo ignored[4];
-
-	/* One is pending at most, and what comes later makes it readable again. */
-	(void)!read(s->signal_fd, ignored, sizeof(ignored));
 }
 
 static void drain(struct sampler *s)
@@ -73,8 +61,8 @@ static void drain(struct sampler *s)
 	struct tracee_event event;
 	uint64_t before;
 
-	/* The descriptor first. */
-	sampler_forget_signal(s);
+	/* Before the look. */
+	source_wake_take(&s->wake);
 	before = clock_now_ns();
 	while (tracee_next(s->set, &event)) {
 		sampler_on_event(s, &event);
@@ -87,13 +75,12 @@ static void drain(struct sampler *s)
  * once; a thread that waits for a CPU needs its turn. */
 void sampler_await_stops(struct sampler *s)
 {
-	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
 	uint64_t end = clock_now_ns() + AWAIT_FOR;
 
 	drain(s);
 	while (tracee_held(s->set) && clock_now_ns() < end) {
 		/* SIGCHLD is one for many: never rely on it alone. */
-		(void)poll(&fd, 1, 1);
+		source_wake_wait(&s->wake, NSEC_PER_MSEC);
 		drain(s);
 	}
 }
@@ -124,24 +111,29 @@ static void notice_ended(struct sampler *s, const void *who)
 
 bool sampler_wait_until(struct sampler *s, uint64_t when)
 {
-	struct pollfd fd = {.fd = s->events_fd, .events = POLLIN};
+	struct pollfd fds[] = {{.fd = s->events_fd, .events = POLLIN},
+			       {.fd = s->wake.signal_fd, .events = POLLIN},
+			       {.fd = s->wake.told_fd, .events = POLLIN}};
 	struct epoll_event events[16];
 	uint64_t now = clock_now_ns();
 	struct timespec timeout = ns_timespec(when > now ? when - now : 0);
 	eventfd_t ignored;
-	bool held = tracee_held(s->set) > 0, stops = false, stop = false, suspended = false;
+	bool held = tracee_held(s->set) > 0, idle = tracee_is_idle(s->set);
+	bool stops, stop = false, suspended = false;
 	int n;
 
+	source_wake_hold(&s->wake, !idle);
 	if (held)
 		sampler_budget_sleep(s);
-	n = ppoll(&fd, 1, &timeout, NULL);
+	n = ppoll(fds, idle ? 1 : ARRAY_SIZE(fds), &timeout, NULL);
 	if (n < 0)
 		return false;
 	if (held)
 		sampler_budget_woke(s);
 	if (n == 0)
 		return false;
-	n = epoll_wait(s->events_fd, events, ARRAY_SIZE(events), 0);
+	stops = !idle && (fds[1].revents || fds[2].revents);
+	n = fds[0].revents ? epoll_wait(s->events_fd, events, ARRAY_SIZE(events), 0) : 0;
 	for (int i = 0; i < n; i++) {
 		const void *who = events[i].data.ptr;
 
@@ -155,8 +147,7 @@ bool sampler_wait_until(struct sampler *s, uint64_t when)
 		} else {
 			/* Ends are noticed before anything is reaped. */
 			stops = true;
-			if (who != &s->signal_fd)
-				notice_ended(s, who);
+			notice_ended(s, who);
 		}
 	}
 	if (stops)

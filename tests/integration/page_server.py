@@ -36,6 +36,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         if url.path == "/":
             return self.answer(200, "text/html; charset=utf-8", self.server.page)
+        if url.path == "/targets":
+            return self.answer(200, "application/json",
+                               json.dumps(self.server.targets).encode())
         self.server.asked.append(self.path)
         kind = self.server.kinds.pop(0) if self.server.kinds else "plain"
         self.server.gate.wait()
@@ -61,6 +64,7 @@ class PageServer:
         self.asked = self.server.asked = []
         self.gate = self.server.gate = threading.Event()
         self.server.kinds = []
+        self.server.targets = []
         self.gate.set()
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
         self.thread = threading.Thread(target=self.server.serve_forever)
@@ -70,6 +74,11 @@ class PageServer:
     def next(self, kind):
         """What the next profile asked for will be."""
         self.server.kinds.append(kind)
+
+    def processes(self, *named):
+        """What there is to choose from, when it is looked at next."""
+        self.server.targets = [{"targets": ["127.0.0.1:1"], "labels": {"pid": pid, "process": name}}
+                               for pid, name in named]
 
     def __exit__(self, *_):
         self.server.gate.set()

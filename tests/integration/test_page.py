@@ -268,6 +268,32 @@ class Taking(Page):
         self.assertTrue(self.browser.run("return document.querySelector('#message').hidden"))
         self.assertEqual(self.server.asked, ["/debug/pprof/profile?seconds=5&format=json"])
 
+    def test_one_of_several_processes(self):
+        """Chosen with the keyboard; who has ended is no choice any more."""
+        hidden = "return document.querySelector('#from-label').hidden"
+        self.assertTrue(self.browser.run(hidden))
+        name = "<img src=x onerror='window.hacked = 1'>"
+        self.server.processes(("11", "redis-server"), ("12", name))
+        self.browser.go(self.server.url)
+        self.browser.wait("return !document.querySelector('#from-label').hidden", "a choice")
+        self.assertEqual(self.browser.run(
+            "return [...document.querySelector('#from').options].map((o) => o.textContent)"),
+            ["all", "redis-server 11", name + " 12"])
+        self.take()
+        self.assertEqual(self.server.asked.pop(), "/debug/pprof/profile?seconds=10&format=json")
+        self.browser.run("document.querySelector('#from').focus()")
+        self.browser.press("ArrowDown", "ArrowDown")
+        self.browser.run("document.querySelector('#start').focus()")
+        self.take(type="Threads, once")
+        self.assertEqual(self.server.asked.pop(), "/debug/pprof/12/threads?format=json")
+        self.assertIn(name + " 12", self.browser.text("#shown"))
+        self.assertEqual(self.browser.run("return document.querySelector('#from').value"), "12")
+        self.server.processes(("11", "redis-server"))
+        self.browser.run("window.dispatchEvent(new Event('focus'))")
+        self.browser.wait("return document.querySelector('#from-label').hidden", "no choice")
+        self.take()
+        self.assertEqual(self.server.asked.pop(), "/debug/pprof/profile?seconds=10&format=json")
+
     def test_types(self):
         for name, path in (("Wall", "wall?seconds=10&"), ("Waiting", "block?seconds=10&"),
                            ("Threads, once", "threads?"),

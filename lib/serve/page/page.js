@@ -7,7 +7,7 @@ const TYPE_NAMES = Object.fromEntries(
 	[...element("type").options].map((option) => [option.value, option.textContent]));
 
 const state = {
-	taken: [], /* {id, type, profile}, oldest first */
+	taken: [], /* {id, type, profile, process}, oldest first */
 	shown: null,
 	base: null,
 	choices: {process: [], thread: []}, /* filters, in step with the options */
@@ -20,9 +20,11 @@ const flame = cprofFlame.create(element("flame"), {
 	},
 });
 
-function titleOf({id, type, profile}) {
+function titleOf({id, type, profile, process}) {
 	const began = new Date(profile.time_ns / 1e6), parts = [`#${id}`, TYPE_NAMES[type] ?? type];
 
+	if (process)
+		parts.push(process);
 	if (profile.duration_ns > 0)
 		parts.push(cprofFlame.formatValue(profile.duration_ns, "nanoseconds"));
 	if (profile.time_ns > 0)
@@ -216,8 +218,8 @@ function byId(id) {
 let lastId = 0;
 
 setUpTheme();
-setUpTaking((type, profile) => {
-	const one = {id: ++lastId, type, profile};
+setUpTaking((type, profile, process) => {
+	const one = {id: ++lastId, type, profile, process};
 
 	state.taken = [...state.taken, one].slice(-MAX_PROFILES);
 	show(one, null);

@@ -38,9 +38,32 @@ function checkProfile(profile) {
 	return profile;
 }
 
-/* Returns the profile; throws an Error whose message is for people. */
-async function fetchProfile(type, seconds, past, signal) {
-	const path = `debug/pprof/${type}?` + (seconds ? `seconds=${seconds}&` : "") +
+/* Which process is asked: offered where there are several. They come and go, so the choice is kept
+ * only as long as its process is there; what cannot be had leaves the list as it is. */
+async function fillProcesses() {
+	const select = element("from"), chosen = select.value;
+	let targets;
+
+	try {
+		targets = await (await fetch("targets", {cache: "no-store"})).json();
+	} catch {
+		return;
+	}
+	if (!Array.isArray(targets) || document.activeElement === select)
+		return;
+	select.replaceChildren(new Option("all", ""));
+	for (const {labels} of targets)
+		select.append(new Option(`${labels.process} ${labels.pid}`, labels.pid));
+	select.value = chosen;
+	if (select.selectedIndex < 0)
+		select.value = "";
+	element("from-label").hidden = targets.length <= 1 && select.value === "";
+}
+
+/* Returns the profile; throws an Error whose message is for people. pid "": of all; past: what was
+ * in the last seconds. */
+async function fetchProfile({type, seconds, past, pid}, signal) {
+	const path = `debug/pprof/${pid && `${pid}/`}${type}?` + (seconds ? `seconds=${seconds}&` : "") +
 		(past ? "past=1&" : "") + "format=json";
 	let answer;
 
@@ -69,7 +92,7 @@ async function offerPast() {
 	element("past-label").hidden = !answer?.headers.get("Cprof-Window");
 }
 
-/* One at a time; taken(type, profile) is called when it is there. */
+/* One at a time; taken(type, profile, process) is called when it is there. */
 function setUpTaking(taken) {
 	let running = null;
 
@@ -77,6 +100,8 @@ function setUpTaking(taken) {
 		const type = element("type").value;
 		const seconds = takesTime(type) ? Number(element("seconds").value) : 0;
 		const past = seconds > 0 && element("past").checked;
+		const pid = element("from").value;
+		const process = element("from").selectedOptions[0]?.textContent ?? "";
 		const began = performance.now(), control = new AbortController();
 		const timer = setInterval(() => showProgress(began, past ? 0 : seconds), 100);
 
@@ -85,7 +110,8 @@ function setUpTaking(taken) {
 		setBusy(true);
 		showProgress(began, past ? 0 : seconds);
 		try {
-			taken(type, await fetchProfile(type, seconds, past, control.signal));
+			taken(type, await fetchProfile({type, seconds, past, pid}, control.signal),
+				pid && process);
 		} catch (error) {
 			if (!control.signal.aborted)
 				showMessage(error.message);
@@ -93,6 +119,7 @@ function setUpTaking(taken) {
 		clearInterval(timer);
 		running = null;
 		setBusy(false);
+		fillProcesses();
 	};
 
 	element("take").addEventListener("submit", (event) => {
@@ -106,6 +133,8 @@ function setUpTaking(taken) {
 	});
 	element("seconds").disabled = !takesTime(element("type").value);
 	offerPast();
+	addEventListener("focus", fillProcesses);
+	fillProcesses();
 }
 
 function setBusy(busy) {
