@@ -20,8 +20,6 @@
 #include "session/session_dump.h"
 #include "target.h"
 
-DEFINE_CLEANUP(struct dump *, dump_free)
-
 static void on_log(void *user, enum log_level level, const char *text)
 {
 	const struct serve_command *command = user;
@@ -30,13 +28,9 @@ static void on_log(void *user, enum log_level level, const char *text)
 		fprintf(stderr, "cprof: %s\n", text);
 }
 
-static int write_threads(pid_t pid, struct sink *sink)
+static int write_threads(const struct dump *dump, struct sink *sink)
 {
-	const struct dump_options options = {.inlines = true};
-	_cleanup_(dump_free_cleanup) struct dump *dump = NULL;
-	int r = dump_new(pid, &options, &dump);
-
-	return r < 0 ? r : dump_print(dump, false, sink);
+	return dump_print(dump, false, sink);
 }
 
 /* Blocked here, before any thread is there, they are so in all. */

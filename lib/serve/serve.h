@@ -22,6 +22,7 @@
 #include "session/session.h"
 
 struct serve;
+struct dump;
 
 #define SERVE_TYPES (SAMPLER_CPU | SAMPLER_WALL | SAMPLER_BLOCK | SAMPLER_MUTEX | SAMPLER_CREATE)
 
@@ -70,7 +71,7 @@ struct serve_options {
 	bool stays; /* does not end when there is no process */
 
 	/** Writes all threads of a process as text. Returns 0 or a negative errno. */
-	int (*write_threads)(pid_t pid, struct sink *sink);
+	int (*write_threads)(const struct dump *dump, struct sink *sink);
 
 	/* Both NULL, or called on the thread of serve_run(): each second, for serve_add() with what
 	 * has come; when a process has ended (is_last: the server ends with it), with what

@@ -193,6 +193,8 @@ int serve_text_write(const struct profile *profile, const char *name, enum sampl
 /** Every thread's stack. Returns 0; -ESRCH; -ENOMEM and others. */
 int serve_threads_profile(struct serve_target *target, const char *value_type,
 			  struct profile **ret_profile);
+/** Writes them as text. Returns likewise. */
+int serve_threads_write(const struct serve *serve, struct serve_target *target, struct sink *sink);
 
 /* serve_metrics.c */
 enum MHD_Result serve_metrics_reply(struct serve_request *request);

@@ -216,7 +216,7 @@ static enum MHD_Result reply_all_threads(struct serve_request *request)
 	for (unsigned i = 0; i < scope.n && r >= 0; i++) {
 		if (n)
 			r = sink_printf(&text.sink, "\n");
-		last = r < 0 ? r : serve->options.write_threads(scope.items[i]->pid, &text.sink);
+		last = r < 0 ? r : serve_threads_write(serve, scope.items[i], &text.sink);
 		r = last == -ESRCH ? 0 : last;
 		n += last >= 0;
 	}

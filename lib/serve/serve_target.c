@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "process/process.h"
 #include "serve/serve_push.h"
+#include "session/session_dump.h"
 
 /* For what is to be pushed when a process, or all, ends. */
 #define PUSH_WITHIN (5 * NSEC_PER_SEC)
@@ -68,6 +69,8 @@ static void free_target(struct serve_targets *targets, struct serve_target *targ
 	end_pushes(targets, target);
 	serve_hub_free(target->hub);
 	serve_names_free(target->names);
+	dump_source_free(target->dump_source);
+	pthread_mutex_destroy(&target->dump_lock);
 	if (session_stats(target->process.session)->watchdog)
 		atomic_store(&targets->tracer_hangs, true);
 	session_free(target->process.session);
@@ -102,6 +105,7 @@ int serve_targets_add(struct serve_targets *targets, const struct serve_process 
 		push_free(take_process->push);
 		return err_trace(-ENOMEM);
 	}
+	pthread_mutex_init(&target->dump_lock, NULL);
 	target->process = *take_process;
 	target->pid = session_pid(take_process->session);
 	target->holders = 1;

@@ -28,6 +28,8 @@ struct serve_target {
 	struct serve_hub *hub;
 	struct serve_names *names;
 	struct serve_push *pusher; /* NULL: nothing is pushed */
+	pthread_mutex_t dump_lock;
+	struct dump_source *dump_source; /* of the stacks of all threads; NULL: not asked for yet */
 };
 
 struct serve_targets {

@@ -197,17 +197,26 @@ static int fill(struct maker *m)
 	return r < 0 ? r : set_claims(m->profile);
 }
 
-int serve_threads_profile(struct serve_target *target, const char *value_type,
-			  struct profile **ret_profile)
+/* With the lock held. The modules and their symbols are kept for the next time. */
+static int make_dump(struct serve_target *target, struct dump **ret_dump)
+{
+	int r = 0;
+
+	if (!target->dump_source)
+		r = dump_source_new(target->pid, true, &target->dump_source);
+	return r < 0 ? r : dump_make(target->dump_source, 0, ret_dump);
+}
+
+static int make_profile(struct serve_target *target, const char *value_type,
+			struct profile **ret_profile)
 {
 	const struct profile_spec spec = {.sample_types = {{value_type, "count"}},
 					  .n_sample_types = 1,
 					  .period_type = {value_type, "count"},
 					  .period = 1};
-	const struct dump_options options = {.inlines = true};
 	_cleanup_(dump_free_cleanup) struct dump *dump = NULL;
 	_cleanup_(maker_deinit) struct maker m = {.target = target};
-	int r = dump_new(target->pid, &options, &dump);
+	int r = make_dump(target, &dump);
 
 	if (r >= 0)
 		r = profile_new(&spec, &m.profile);
@@ -218,4 +227,33 @@ int serve_threads_profile(struct serve_target *target, const char *value_type,
 		return r;
 	*ret_profile = take_ptr(m.profile);
 	return 0;
+}
+
+int serve_threads_profile(struct serve_target *target, const char *value_type,
+			  struct profile **ret_profile)
+{
+	int r;
+
+	pthread_mutex_lock(&target->dump_lock);
+	r = make_profile(target, value_type, ret_profile);
+	pthread_mutex_unlock(&target->dump_lock);
+	return r;
+}
+
+static int write_dump(const struct serve *serve, struct serve_target *target, struct sink *sink)
+{
+	_cleanup_(dump_free_cleanup) struct dump *dump = NULL;
+	int r = make_dump(target, &dump);
+
+	return r < 0 ? r : serve->options.write_threads(dump, sink);
+}
+
+int serve_threads_write(const struct serve *serve, struct serve_target *target, struct sink *sink)
+{
+	int r;
+
+	pthread_mutex_lock(&target->dump_lock);
+	r = write_dump(serve, target, sink);
+	pthread_mutex_unlock(&target->dump_lock);
+	return r;
 }

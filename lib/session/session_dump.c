@@ -157,6 +157,8 @@ int dump_make(struct dump_source *source, pid_t tid, struct dump **ret_dump)
 
 	if (!m)
 		return err_trace(-ENOMEM);
+	if (source->stuck)
+		return err_trace(-EBUSY);
 	m->source = source;
 	m->dump.pid = source->pid;
 	m->trace = malloc(sizeof(*m->trace));

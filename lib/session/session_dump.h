@@ -94,7 +94,8 @@ int dump_source_new(pid_t pid, bool inlines, struct dump_source **ret_source);
 /** After the dumps that were made with it. */
 struct dump_source *dump_source_free(struct dump_source *source);
 
-/** As dump_new(). @param source borrowed as long as the dump lives; used by one thread at a time */
+/** As dump_new(); -EBUSY after a dump that did not end (census.stuck). @param source borrowed as
+ * long as the dump lives; used by one thread at a time */
 int dump_make(struct dump_source *source, pid_t tid, struct dump **ret_dump);
 
 /** Makes a dump. Returns 0, also when the process ends meanwhile (see census.ended); -ESRCH when it

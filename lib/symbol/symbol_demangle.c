@@ -6,6 +6,7 @@
 /* demangle.h declares basename() for itself unless told that it is declared. */
 #define HAVE_DECL_BASENAME 1
 #include <libiberty/demangle.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,19 +31,40 @@ static void strip_rust_hash(char *name)
 	*hash = '\0';
 }
 
-char *symbol_demangle(const char *system_name)
+/* NULL: it is not mangled. */
+static char *demangle(const char *mangled)
 {
 	const int options = DMGL_PARAMS | DMGL_ANSI;
 	char *name = NULL;
 
-	if (strlen(system_name) > MAX_MANGLED)
-		return strdup(system_name);
-	if (strncmp(system_name, "_R", 2) == 0 || strncmp(system_name, "_ZN", 3) == 0)
-		name = rust_demangle(system_name, options);
-	if (!name && strncmp(system_name, "_Z", 2) == 0)
-		name = cplus_demangle_v3(system_name, options);
-	if (!name)
-		return strdup(system_name);
-	strip_rust_hash(name);
+	if (strncmp(mangled, "_R", 2) == 0 || strncmp(mangled, "_ZN", 3) == 0)
+		name = rust_demangle(mangled, options);
+	if (!name && strncmp(mangled, "_Z", 2) == 0)
+		name = cplus_demangle_v3(mangled, options);
+	if (name)
+		strip_rust_hash(name);
 	return name;
+}
+
+/* "@plt" and versions are not part of the mangled name. */
+static char *demangle_front(const char *mangled, const char *suffix)
+{
+	char *front = strndup(mangled, (size_t)(suffix - mangled));
+	char *name = front ? demangle(front) : NULL, *whole = NULL;
+
+	if (name && asprintf(&whole, "%s%s", name, suffix) < 0)
+		whole = NULL;
+	free(front);
+	free(name);
+	return whole;
+}
+
+char *symbol_demangle(const char *system_name)
+{
+	const char *suffix = strchr(system_name, '@');
+	char *name = NULL;
+
+	if (strlen(system_name) <= MAX_MANGLED)
+		name = suffix ? demangle_front(system_name, suffix) : demangle(system_name);
+	return name ? name : strdup(system_name);
 }

@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "module/module.h"
 #include "serve/serve.h"
+#include "session/session_dump.h"
 
 /* Of an answer; a profile of a process that sleeps is smaller by far. */
 #define MOST (1UL << 20)
@@ -45,9 +46,9 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-static int write_threads(pid_t pid, struct sink *sink)
+static int write_threads(const struct dump *dump, struct sink *sink)
 {
-	return sink_printf(sink, "threads of %d\n", pid);
+	return sink_printf(sink, "%zu threads\n", dump->threads.n);
 }
 
 static void stop(void)

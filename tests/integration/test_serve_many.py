@@ -234,7 +234,7 @@ class Discovery(Many):
         self.assertEqual(len(set(types)), len(types))
         self.assertIn("cprof_targets 2\n", text)
         for target in targets:
-            self.assertEqual(sum(f'pid="{target.pid}"' in n for n in names), 3 + 13 + 5)
+            self.assertEqual(sum(f'pid="{target.pid}"' in n for n in names), 3 + 13 + 7 + 5)
 
 
 class Come(Many):
