@@ -15,7 +15,7 @@
 #define NAMES_LOOK (100 * NSEC_PER_MSEC)
 /* Beyond so many stacks of threads the totals forget which thread it was, and beyond so many stacks
  * the smallest ones. */
-#define TOTAL_MOST 20000
+#define TOTAL_MOST 10000
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 

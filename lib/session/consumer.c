@@ -13,8 +13,10 @@
 #include "session/consumer_priv.h"
 #include "session/session_call.h"
 
-/* Reading the maps takes the target's mmap_lock for a moment: at most this share of the time. */
+/* Reading the maps takes the target's mmap_lock for a moment: at most this share of the time, and
+ * so much at once: a program that begins maps its libraries one after the other. */
 #define REFRESH_SHARE 20
+#define REFRESH_CREDIT (20 * NSEC_PER_MSEC)
 /* Also when nothing seems unknown: another file may lie at a known address by now. */
 #define REFRESH_EVERY (2 * NSEC_PER_SEC)
 
@@ -114,11 +116,22 @@ static void learn_top(struct consumer *c, const struct snapshot *snapshot, uint6
 	atomic_store_explicit(slot, top, memory_order_relaxed);
 }
 
+/* Whether the image's mappings may be read anew, as far as that depends on the time it takes. */
+static bool earn_refresh(struct consumer_image *image, uint64_t now)
+{
+	uint64_t earned = (now - image->earned_at) / REFRESH_SHARE, spent = image->refresh_spent_ns;
+
+	/* What is not spent is no more than the credit. */
+	image->refresh_spent_ns = spent - MIN(spent, earned);
+	image->earned_at = now;
+	return image->refresh_spent_ns < REFRESH_CREDIT;
+}
+
 static void unwind(struct consumer *c, struct consumer_image *image,
 		   const struct snapshot *snapshot)
 {
 	uint64_t now = clock_now_ns(), top;
-	bool may_refresh = now - image->refreshed_at > image->refresh_cost_ns * REFRESH_SHARE;
+	bool may_refresh = earn_refresh(image, now);
 
 	if (now - image->refreshed_at > REFRESH_EVERY)
 		(void)consumer_image_refresh(image);

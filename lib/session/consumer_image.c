@@ -51,7 +51,7 @@ int consumer_image_refresh(struct consumer_image *image)
 	image->refreshed_at = clock_now_ns();
 	/* Not the time that it took: beside a busy target most of that is waiting for a CPU, and
 	 * for so many times as long new libraries would go without a name. */
-	image->refresh_cost_ns = clock_thread_cpu_ns() - start;
+	image->refresh_spent_ns += clock_thread_cpu_ns() - start;
 	if (r == MODULE_REFRESH_REPLACED)
 		unwinder_forget(image->unwinder);
 	return r;

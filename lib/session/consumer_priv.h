@@ -39,7 +39,8 @@ struct consumer_image {
 	struct namer_image *naming;        /* NULL until there is something to name */
 	struct consumer_mapping *mappings; /* by module_mapping.index */
 	size_t n_mappings;
-	uint64_t refreshed_at, refresh_cost_ns;
+	uint64_t refreshed_at;
+	uint64_t refresh_spent_ns, earned_at; /* see earn_refresh() */
 };
 
 /* What a location of the profile is an address of; by location id - 1. */

@@ -73,7 +73,7 @@ static void check_whole(const struct profile *profile)
 
 	assert_true(lasted > 0);
 	/* Threads begin a tenth of a second after the process. */
-	assert_true(wall > lasted * N_THREADS * 3 / 4);
+	assert_true(wall > lasted * N_THREADS / 2);
 	assert_true(wall < lasted * (N_THREADS + 1));
 }
 

@@ -124,12 +124,13 @@ static void count_left_over(const struct profile *gone, const struct profile *la
 /* What only samples of threads had that have ended goes with their piece. */
 static void a_piece_does_not_grow(void **state)
 {
-	static const char program[] = "import threading, time\n"
-				      "end = time.time() + 3\n"
-				      "while time.time() < end:\n"
-				      "    t = threading.Thread(target=time.sleep, args=(0.1,))\n"
-				      "    t.start()\n"
-				      "    t.join()\n";
+	static const char program[] =
+		"import threading, time\n"
+		"end = time.time() + 3\n"
+		"while time.time() < end:\n"
+		"    ts = [threading.Thread(target=time.sleep, args=(0.1,)) for _ in range(4)]\n"
+		"    [t.start() for t in ts]\n"
+		"    [t.join() for t in ts]\n";
 	static char *const argv[] = {(char *)"/usr/bin/python3", (char *)"-c", (char *)program,
 				     NULL};
 	struct session *session = start_command(argv, -1);
