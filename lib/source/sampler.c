@@ -206,9 +206,6 @@ static int tick(struct sampler *s, uint64_t now)
 
 	s->stats.ticks++;
 	s->stats.late += tracee_held(s->set);
-	/* A stop whose SIGCHLD another thread of this process has read would last for ever. */
-	while (tracee_held(s->set) && tracee_next(s->set, &event))
-		sampler_on_event(s, &event);
 	while (tracee_prune(s->set, &event))
 		sampler_on_event(s, &event);
 	r = look(s, now);

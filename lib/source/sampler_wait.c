@@ -130,10 +130,11 @@ bool sampler_wait_until(struct sampler *s, uint64_t when)
 		return false;
 	if (held)
 		sampler_budget_woke(s);
-	if (n == 0)
+	if (n == 0 && !held)
 		return false;
-	stops = !idle && (fds[1].revents || fds[2].revents);
-	n = fds[0].revents ? epoll_wait(s->events_fd, events, ARRAY_SIZE(events), 0) : 0;
+	/* Also when the time is over: a stop that nobody is told of would last for ever. */
+	stops = n == 0 || (!idle && (fds[1].revents || fds[2].revents));
+	n = epoll_wait(s->events_fd, events, ARRAY_SIZE(events), 0);
 	for (int i = 0; i < n; i++) {
 		const void *who = events[i].data.ptr;
 
