@@ -19,22 +19,22 @@
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 
-static bool has_stopped(struct serve_pieces *p)
+static bool has_time(struct serve_pieces *p)
 {
-	bool stopped;
+	bool time;
 
 	pthread_mutex_lock(&p->lock);
-	stopped = p->stopped;
+	time = !p->stopped && !p->n_awaiting;
 	pthread_mutex_unlock(&p->lock);
-	return stopped;
+	return time;
 }
 
-/* Names come later for what was met last. */
+/* Names come later for what was met last. Who waits for the piece has waited for names before. */
 static int name(struct serve_pieces *p, struct profile *piece)
 {
 	uint64_t limit = clock_now_ns() + NAMES_WITHIN;
 
-	while (!session_await_names(p->session, NAMES_LOOK, false) && !has_stopped(p) &&
+	while (!session_await_names(p->session, NAMES_LOOK, false) && has_time(p) &&
 	       clock_now_ns() < limit)
 		;
 	return session_name(p->session, piece);
@@ -237,8 +237,10 @@ bool serve_pieces_await(struct serve_pieces *p, uint64_t number)
 {
 	struct timespec until = ns_timespec(clock_now_ns() + NAMES_WITHIN + NSEC_PER_SEC);
 
+	p->n_awaiting++;
 	while (p->next < number &&
 	       pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
 		;
+	p->n_awaiting--;
 	return p->next >= number;
 }

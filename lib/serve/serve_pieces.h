@@ -49,6 +49,7 @@ struct serve_pieces {
 					  last piece */
 	VEC(struct serve_piece) kept;  /* with consecutive numbers */
 	uint64_t next;                 /* of the piece that comes next: all before are put */
+	unsigned n_awaiting;           /* threads that wait for a piece to be put */
 	struct serve_reader *readers;
 	struct profile
 		*totals[SERVE_MAX_TYPES]; /* of the types in SERVE_TOTALS, once there is one */
