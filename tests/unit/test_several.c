@@ -29,7 +29,7 @@
 
 #define MAX_SESSIONS 16
 
-static unsigned seconds = 1, n_sessions = 8, hz = 1000;
+static unsigned seconds = 1, n_sessions = 4, hz = 1000;
 static bool beside_dumps;
 
 struct recording {
