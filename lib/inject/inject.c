@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of things, such that being killed anywhere leaves the target with calls that work:
+ *
+ *	code area, its entries	before a slot points there
+ *	wire			before the table names it, and gone only after nobody is inside
+ *	slots			each old or new; the table alone tells the old value of a new one
+ */
+#include "inject/inject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "inject/inject_priv.h"
+
+static int check_threads(struct inject *inject)
+{
+	if (process_tasks_read(inject->process, &inject->tasks) < 0)
+		return INJECT_GONE;
+	for (size_t i = 0; i < inject->tasks.tids.n; i++) {
+		_cleanup_free_ char *status = NULL;
+		const char *features;
+		pid_t tid = inject->tasks.tids.items[i];
+
+		if (process_status_read(tid, &status) < 0)
+			continue;
+		if (process_status_number(status, "Seccomp", 10) > 0)
+			return INJECT_SECCOMP;
+		features = strstr(status, "x86_Thread_features:");
+		if (features && memmem(features, strcspn(features, "\n"), "shstk", 5))
+			return INJECT_SHADOW_STACK;
+	}
+	return INJECT_OK;
+}
+
+static const struct inject_module *main_module(const struct inject *inject)
+{
+	const struct module_mapping *mapping = module_map_main(inject->map);
+
+	return mapping ? inject_module_at(inject, mapping->start) : NULL;
+}
+
+/* No import table of the program leads to an allocator. */
+static int check_slots(const struct inject *inject)
+{
+	static const char *const own[] = {"malloc", "je_malloc", "tc_malloc", "mi_malloc",
+					  "_rjem_malloc"};
+	const struct inject_module *main = main_module(inject);
+	bool any = false;
+
+	for (size_t i = 0; i < inject->modules.n; i++)
+		any |= inject->modules.items[i]->mapped && inject->modules.items[i]->slots.n > 0;
+	if (!any)
+		return INJECT_NO_SLOTS;
+	if (main && main->slots.n == 0 && module_defines(main->module, own, ARRAY_SIZE(own)))
+		return INJECT_OWN_ALLOCATOR;
+	return INJECT_OK;
+}
+
+static int look_first(struct inject *inject)
+{
+	int r = check_threads(inject);
+
+	process_mark_read(inject->process, &inject->mark);
+	if (r == INJECT_OK && !inject->mark.addr)
+		r = INJECT_GONE;
+	if (r == INJECT_OK)
+		r = inject_look(inject);
+	if (r == INJECT_OK)
+		r = check_slots(inject);
+	if (r == INJECT_OK)
+		r = inject_find_agent(inject);
+	if (r == INJECT_OK && !inject_find_code(inject))
+		r = INJECT_NO_CODE;
+	return r;
+}
+
+int inject_new(struct process *process, uint64_t rate, struct inject **ret_inject)
+{
+	struct inject *inject = calloc(1, sizeof(*inject));
+	int r;
+
+	if (!inject)
+		return err_trace(-ENOMEM);
+	inject->process = process;
+	inject->arch = arch_native();
+	inject->rate = rate;
+	inject->mem_fd = openat(process_dirfd(process), "mem", O_RDWR | O_CLOEXEC);
+	r = inject->mem_fd < 0 ? INJECT_DENIED : tracee_set_new(&inject->set);
+	if (r == 0)
+		r = module_map_new(process, &inject->map);
+	if (r == 0)
+		r = look_first(inject);
+	if (r != INJECT_OK) {
+		inject_free(inject, NULL);
+		return r < 0 ? err_trace(r) : r;
+	}
+	*ret_inject = inject;
+	return INJECT_OK;
+}
+
+/* While the threads that run stand still. */
+static void write_slots(struct inject *inject)
+{
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		struct inject_module *m = inject->modules.items[i];
+
+		for (size_t k = 0; k < m->slots.n && m->mapped; k++) {
+			struct inject_slot *slot = &m->slots.items[k];
+			uint64_t found;
+
+			if (!slot->wanted ||
+			    pread(inject->mem_fd, &found, 8, (off_t)slot->addr) != 8)
+				continue;
+			slot->wanted = found == slot->old &&
+				       inject_write(inject, slot->addr, &slot->new, 8);
+			inject->stats.n_left += !slot->wanted;
+		}
+	}
+}
+
+static void count_slots(struct inject *inject)
+{
+	inject->stats.n_slots = inject->stats.n_modules = 0;
+	inject->stats.n_left = 0;
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		const struct inject_module *m = inject->modules.items[i];
+		uint32_t n = 0;
+
+		for (size_t k = 0; k < m->slots.n; k++)
+			n += m->slots.items[k].wanted;
+		inject->stats.n_slots += n;
+		inject->stats.n_modules += n > 0;
+	}
+}
+
+/* Entries and their number, then the wire; each in one place that the agent reads. */
+static bool write_table(struct inject *inject)
+{
+	struct agent_table *table = &inject->table;
+
+	return inject_write(inject, inject->code + AGENT_TABLE_ENTRIES, table->entries,
+			    table->n_entries * sizeof(*table->entries)) &&
+	       inject_write(inject, inject->code + offsetof(struct agent_table, n_entries),
+			    &table->n_entries, sizeof(table->n_entries));
+}
+
+static bool write_wire(struct inject *inject, uint64_t wire)
+{
+	inject->table.wire = wire;
+	return inject_write(inject, inject->code + AGENT_TABLE_WIRE, &wire, sizeof(wire));
+}
+
+static void restore(struct inject *inject)
+{
+	write_slots(inject);
+	(void)write_wire(inject, 0);
+}
+
+int inject_stop(struct inject *inject)
+{
+	int r;
+
+	if (!inject->patched)
+		return INJECT_OK;
+	if (inject_is_gone(inject))
+		return INJECT_GONE;
+	r = inject_look(inject);
+	if (r != INJECT_OK)
+		return r;
+	inject->stats.n_left = 0;
+	inject_plan_back(inject);
+	r = inject_stopped(inject, restore, &inject->stats.stop_ns);
+	if (r == INJECT_OK)
+		inject->patched = false;
+	return r;
+}
+
+static void remove_wire(struct inject *inject)
+{
+	if (!inject->wire || inject_is_gone(inject))
+		return;
+	if (!inject_await_outside(inject) || inject_unmap(inject) != INJECT_OK)
+		inject->stats.left_wire = true;
+	inject->wire = 0;
+}
+
+/* What a cprof that was killed has left. */
+static int take_over(struct inject *inject)
+{
+	int r;
+
+	if (!inject->code || !(inject->table.wire || inject_plan_back(inject)))
+		return INJECT_OK;
+	inject->wire = inject->table.wire;
+	inject->stats.took_over = true;
+	inject->patched = true;
+	r = inject_stop(inject);
+	if (r == INJECT_OK)
+		remove_wire(inject);
+	return r;
+}
+
+int inject_start(struct inject *inject)
+{
+	int r = take_over(inject);
+
+	if (r == INJECT_OK)
+		r = inject_map(inject);
+	if (r != INJECT_OK)
+		return r;
+	inject->patched = true;
+	if (inject_plan(inject) == 0)
+		return INJECT_NO_SLOTS;
+	if (!write_table(inject) || !write_wire(inject, inject->wire))
+		return INJECT_DENIED;
+	r = inject_stopped(inject, write_slots, &inject->stats.start_ns);
+	if (r != INJECT_OK)
+		return r;
+	count_slots(inject);
+	return inject->stats.n_slots ? INJECT_OK : INJECT_DENIED;
+}
+
+int inject_renew(struct inject *inject)
+{
+	uint64_t ns;
+	int r;
+
+	if (inject_is_gone(inject))
+		return INJECT_GONE;
+	r = inject_look(inject);
+	if (r != INJECT_OK || inject_plan(inject) == 0)
+		return r;
+	if (!write_table(inject))
+		return INJECT_OK;
+	r = inject_stopped(inject, write_slots, &ns);
+	inject->stats.renewals++;
+	inject->stats.renewal_ns = MAX(inject->stats.renewal_ns, ns);
+	/* Somebody else traces it for the moment: the next time. */
+	return r == INJECT_DENIED ? INJECT_OK : r;
+}
+
+uint64_t inject_wire_addr(const struct inject *inject)
+{
+	return inject->wire;
+}
+
+const struct inject_stats *inject_stats(const struct inject *inject)
+{
+	return &inject->stats;
+}
+
+struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats)
+{
+	if (!inject)
+		return NULL;
+	if (inject_stop(inject) == INJECT_OK)
+		remove_wire(inject);
+	else
+		inject->stats.left_wire = inject->wire && !inject_is_gone(inject);
+	if (ret_stats)
+		*ret_stats = inject->stats;
+	for (size_t i = 0; i < inject->modules.n; i++)
+		inject_module_free(inject->modules.items[i]);
+	vec_deinit(&inject->modules);
+	vec_deinit(&inject->stopped);
+	process_tasks_deinit(&inject->tasks);
+	process_tasks_deinit(&inject->checked);
+	process_maps_deinit(&inject->maps);
+	module_map_free(inject->map);
+	tracee_set_free(inject->set);
+	if (inject->mem_fd >= 0)
+		close(inject->mem_fd);
+	free(inject);
+	return NULL;
+}
