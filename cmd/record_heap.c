@@ -127,13 +127,14 @@ static bool print_losses(const struct session_heap_stats *stats)
 static void print(const struct session_heap_stats *stats, unsigned verbose)
 {
 	const struct allocs_stats *a = &stats->allocs;
-	char start[32], stop[32], map[32], remove[32];
+	char start[32], stop[32], remove[32];
 
 	fprintf(stderr, "samples  %" PRIu64 " in %.1f s, %" PRIu64 " of them in use at the end\n",
 		a->samples, (double)stats->elapsed_ns / 1e9, stats->in_use);
-	fprintf(stderr, "pause    %s to bring the agent in, %s to take it out\n",
+	fprintf(stderr, "pause    %s to bring the agent in, %s and %s to take it out\n",
 		format_duration(a->inject.start_ns, start),
-		format_duration(a->inject.stop_ns, stop));
+		format_duration(a->inject.stop_ns, stop),
+		format_duration(a->inject.remove_ns, remove));
 	if (a->target_ended)
 		fprintf(stderr,
 			"note     the target ended, or became another program: in use is what "
@@ -145,13 +146,11 @@ static void print(const struct session_heap_stats *stats, unsigned verbose)
 		return;
 	fprintf(stderr,
 		"agent    %" PRIu32 " import slots in %" PRIu32 " modules, %" PRIu32
-		" not bound yet; one thread held for %s and %s\n",
-		a->inject.n_slots, a->inject.n_modules, a->inject.n_unresolved,
-		format_duration(a->inject.map_ns, map),
-		format_duration(a->inject.remove_ns, remove));
+		" not bound yet\n",
+		a->inject.n_slots, a->inject.n_modules, a->inject.n_unresolved);
 	fprintf(stderr,
 		"renewed  %" PRIu64 " times, %s at most; %" PRIu32 " calls left with EINTR\n",
-		a->inject.renewals, format_duration(a->inject.renewal_ns, map),
+		a->inject.renewals, format_duration(a->inject.renewal_ns, start),
 		a->inject.left_eintr);
 	for (int end = 0; end < TRACE_ENDS; end++) {
 		if (stats->traces[end])

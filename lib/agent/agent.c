@@ -48,12 +48,12 @@ static int64_t draw(const struct agent_wire *wire, struct agent_slot *slot)
 {
 	uint64_t log;
 
-	if (wire->rate <= 1)
+	if (wire->head.rate <= 1)
 		return 0;
 	/* The bits of the logarithm that were not computed are as good as random. */
 	log = (minus_log2(next_random(slot) | 1) << 16) - (next_random(slot) >> 48);
 	log = log * 45426 >> 16;
-	return (int64_t)((unsigned __int128)log * wire->rate >> 32);
+	return (int64_t)((unsigned __int128)log * wire->head.rate >> 32);
 }
 
 static struct agent_slot *own_slot(struct agent_wire *wire, uint64_t owner)
@@ -71,12 +71,12 @@ static struct agent_slot *own_slot(struct agent_wire *wire, uint64_t owner)
 		    !__atomic_compare_exchange_n(&other->owner, &nobody, owner, 0, __ATOMIC_ACQUIRE,
 						 __ATOMIC_RELAXED))
 			continue;
-		other->random = (wire->seed ^ owner * 0x9e3779b97f4a7c15ULL) | 1;
+		other->random = (wire->head.seed ^ owner * 0x9e3779b97f4a7c15ULL) | 1;
 		other->left = draw(wire, other);
 		return other;
 	}
 	/* One that ended may have had it: threads that share one lose a few bytes now and then. */
-	__atomic_fetch_add(&wire->n_shared, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&wire->head.n_shared, 1, __ATOMIC_RELAXED);
 	return slot;
 }
 
@@ -140,33 +140,31 @@ static void live_put(struct agent_wire *wire, uint64_t addr, uint64_t size, uint
 		__atomic_store_n(&live->addr, addr, __ATOMIC_RELEASE);
 		return;
 	}
-	__atomic_fetch_add(&wire->n_not_live, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&wire->head.n_not_live, 1, __ATOMIC_RELAXED);
 }
 
 /* Fills a place in samples[]. The stack is copied by the kernel, which knows where it ends. */
 static void put_sample(struct agent_wire *wire, const struct agent_call *call, uint64_t id)
 {
-	uint64_t at = __atomic_fetch_add(&wire->next, 1, __ATOMIC_RELAXED);
-
+	/* Always the first free one: most of the memory is never touched. */
 	for (unsigned i = 0; i < AGENT_N_SAMPLES; i++) {
-		unsigned index = (unsigned)((at + i) % AGENT_N_SAMPLES);
-		struct agent_sample *sample = &wire->samples[index];
+		struct agent_sample *sample = &wire->samples[i];
 		uint32_t state = AGENT_SAMPLE_FREE;
 
-		if (__atomic_load_n(&wire->states[index], __ATOMIC_RELAXED) != state ||
-		    !__atomic_compare_exchange_n(&wire->states[index], &state, AGENT_SAMPLE_BUSY, 0,
-						 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&wire->head.states[i], __ATOMIC_RELAXED) != state ||
+		    !__atomic_compare_exchange_n(&wire->head.states[i], &state, AGENT_SAMPLE_BUSY,
+						 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			continue;
 		sample->id = id;
 		sample->size = call->size;
 		for (unsigned k = 0; k < AGENT_N_REGS; k++)
 			sample->regs[k] = call->regs[k];
-		sample->n_bytes = agent_copy(wire->pid, sample->bytes, call->regs[AGENT_REG_SP],
-					     AGENT_STACK_MAX);
-		__atomic_store_n(&wire->states[index], AGENT_SAMPLE_READY, __ATOMIC_RELEASE);
+		sample->n_bytes = agent_copy(wire->head.pid, sample->bytes,
+					     call->regs[AGENT_REG_SP], AGENT_STACK_MAX);
+		__atomic_store_n(&wire->head.states[i], AGENT_SAMPLE_READY, __ATOMIC_RELEASE);
 		return;
 	}
-	__atomic_fetch_add(&wire->n_no_room, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&wire->head.n_no_room, 1, __ATOMIC_RELAXED);
 }
 
 /* False when the product is too large: the call will fail. */
@@ -202,7 +200,7 @@ int agent_before(struct agent_call *call)
 
 	call->wire = wire;
 	call->sampled = call->moved = 0;
-	if (!wire || !wire->on)
+	if (!wire || !wire->head.on)
 		return 0;
 	if (call->entry->kind != AGENT_FREE && !size_of(call, &call->size))
 		return 0;
@@ -232,7 +230,7 @@ int agent_after(struct agent_call *call)
 	if (!addr && call->moved && call->size)
 		live_put(wire, call->regs[AGENT_REG_ARG0], call->old.size, call->old.id);
 	if (addr && call->sampled) {
-		id = __atomic_add_fetch(&wire->n_samples, 1, __ATOMIC_RELAXED);
+		id = __atomic_add_fetch(&wire->head.n_samples, 1, __ATOMIC_RELAXED);
 		live_put(wire, addr, call->size, id);
 		put_sample(wire, call, id);
 	}

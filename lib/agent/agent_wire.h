@@ -63,7 +63,10 @@ struct agent_table {
 	char magic[16];
 	uint64_t wire; /* address, 0: every call goes straight to its original */
 	uint32_t n_entries, pad;
-	uint64_t reserved[4];
+	/* The wire that is mapped, used or not, and how much of its beginning: for the next cprof,
+	 * if this one is killed before it has unmapped it. */
+	uint64_t mapped, mapped_size;
+	uint64_t reserved[2];
 	struct agent_entry entries[AGENT_MAX_ENTRIES];
 };
 
@@ -106,7 +109,8 @@ struct agent_sample {
 
 #define AGENT_N_SAMPLES 160
 
-struct agent_wire {
+/** The first page of the wire, as far as it is used. */
+struct agent_head {
 	uint64_t on; /* 1; 0 in a child of fork(2) */
 	uint64_t rate;
 	uint64_t seed;
@@ -116,9 +120,12 @@ struct agent_wire {
 	uint64_t n_no_room;  /* of them without a place in samples[] */
 	uint64_t n_not_live; /* … without a place in live[] */
 	uint64_t n_shared;   /* times that a thread found no slot of its own */
-	uint64_t next;       /* where in samples[] a place is looked for first */
 	uint32_t states[AGENT_N_SAMPLES];
-	uint8_t pad[AGENT_WIRE_SLOTS - 72 - 4 * AGENT_N_SAMPLES];
+};
+
+struct agent_wire {
+	struct agent_head head;
+	uint8_t pad[AGENT_WIRE_SLOTS - sizeof(struct agent_head)];
 	struct agent_slot slots[AGENT_N_SLOTS];
 	/* How many live addresses have this hash; 255: that many or more, for ever. */
 	uint8_t filter[1 << AGENT_FILTER_BITS];

@@ -3,7 +3,8 @@
  * The order of things, such that being killed anywhere leaves the target with calls that work:
  *
  *	code area, its entries	before a slot points there
- *	wire			before the table names it, and gone only after nobody is inside
+ *	wire			noted before the table names it for use, and unmapped when nobody is
+ *				inside
  *	slots			each old or new; the table alone tells the old value of a new one
  */
 #include "inject/inject.h"
@@ -16,6 +17,9 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "inject/inject_priv.h"
+
+/* How often a thread that is fit is looked for among those that run. */
+#define START_TRIES 50
 
 static int check_threads(struct inject *inject)
 {
@@ -66,6 +70,7 @@ static int look_first(struct inject *inject)
 	int r = check_threads(inject);
 
 	process_mark_read(inject->process, &inject->mark);
+	inject->inner_pid = process_inner_tid(inject->process, process_pid(inject->process));
 	if (r == INJECT_OK && !inject->mark.addr)
 		r = INJECT_GONE;
 	if (r == INJECT_OK)
@@ -161,6 +166,40 @@ static void restore(struct inject *inject)
 	(void)write_wire(inject, 0);
 }
 
+/* Until it was mapped, the code area was planned to be at address 0. */
+static void rebase(struct inject *inject)
+{
+	for (uint32_t i = 0; i < inject->table.n_entries; i++)
+		inject->table.entries[i].handler += inject->code;
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		struct inject_module *m = inject->modules.items[i];
+
+		for (size_t k = 0; k < m->slots.n; k++)
+			m->slots.items[k].new += inject->code;
+	}
+}
+
+static void bring_in(struct inject *inject)
+{
+	bool is_new = !inject->code;
+
+	inject->result = inject_map(inject);
+	if (inject->result != INJECT_OK)
+		return;
+	if (is_new)
+		rebase(inject);
+	inject->patched = true;
+	if (write_table(inject) && write_wire(inject, inject->wire))
+		write_slots(inject);
+	else
+		inject->result = INJECT_DENIED;
+}
+
+static void unmap(struct inject *inject)
+{
+	inject->result = inject_unmap(inject);
+}
+
 int inject_stop(struct inject *inject)
 {
 	int r;
@@ -184,8 +223,11 @@ static void remove_wire(struct inject *inject)
 {
 	if (!inject->wire || inject_is_gone(inject))
 		return;
-	if (!inject_await_outside(inject) || inject_unmap(inject) != INJECT_OK)
-		inject->stats.left_wire = true;
+	inject->result = INJECT_NO_THREAD;
+	inject->stats.left_wire =
+		!inject_await_outside(inject) ||
+		inject_stopped(inject, unmap, &inject->stats.remove_ns) != INJECT_OK ||
+		inject->result != INJECT_OK;
 	inject->wire = 0;
 }
 
@@ -194,9 +236,10 @@ static int take_over(struct inject *inject)
 {
 	int r;
 
-	if (!inject->code || !(inject->table.wire || inject_plan_back(inject)))
+	if (!inject->code || !(inject->table.mapped_size || inject_plan_back(inject)))
 		return INJECT_OK;
-	inject->wire = inject->table.wire;
+	inject->wire = inject->table.mapped;
+	inject->wire_left = inject->table.mapped_size;
 	inject->stats.took_over = true;
 	inject->patched = true;
 	r = inject_stop(inject);
@@ -205,24 +248,32 @@ static int take_over(struct inject *inject)
 	return r;
 }
 
-int inject_start(struct inject *inject)
+static int start(struct inject *inject)
 {
 	int r = take_over(inject);
 
-	if (r == INJECT_OK)
-		r = inject_map(inject);
-	if (r != INJECT_OK)
-		return r;
-	inject->patched = true;
-	if (inject_plan(inject) == 0)
-		return INJECT_NO_SLOTS;
-	if (!write_table(inject) || !write_wire(inject, inject->wire))
-		return INJECT_DENIED;
-	r = inject_stopped(inject, write_slots, &inject->stats.start_ns);
+	if (r == INJECT_OK && inject_plan(inject) == 0)
+		r = INJECT_NO_SLOTS;
+	for (unsigned tries = 0; tries < START_TRIES && r == INJECT_OK; tries++) {
+		r = inject_stopped(inject, bring_in, &inject->stats.start_ns);
+		if (r == INJECT_OK && inject->result != INJECT_NO_THREAD)
+			r = inject->result;
+		else if (r == INJECT_OK)
+			continue;
+		break;
+	}
 	if (r != INJECT_OK)
 		return r;
 	count_slots(inject);
 	return inject->stats.n_slots ? INJECT_OK : INJECT_DENIED;
+}
+
+int inject_start(struct inject *inject)
+{
+	int r = start(inject);
+
+	/* Its memory is what we may not write to any more. */
+	return r == INJECT_DENIED && inject_is_gone(inject) ? INJECT_GONE : r;
 }
 
 int inject_renew(struct inject *inject)

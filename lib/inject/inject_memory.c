@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "inject/inject_priv.h"
 #include "tracee/tracee_call.h"
 
 /* How much code of a mapping is searched; what is searched for is in the C library. */
 #define SEARCH_MAX (4UL << 20)
+#define CALL_TRIES 64
 
 static uint64_t code_size(void)
 {
@@ -113,8 +113,6 @@ static int map_code(struct inject *inject, struct tracee_call *call)
 		return INJECT_DENIED;
 	}
 	inject->code = code;
-	memset(&inject->table, 0, sizeof(inject->table));
-	memcpy(inject->table.magic, AGENT_MAGIC, sizeof(AGENT_MAGIC));
 	return INJECT_OK;
 }
 
@@ -136,36 +134,30 @@ static int map_wire(struct inject *inject, struct tracee_call *call)
 		return INJECT_NO_MEMORY;
 	}
 	inject->wire = wire;
-	return INJECT_OK;
+	/* Until the table names it. */
+	return inject_note_wire(inject, wire_size()) ? INJECT_OK : INJECT_DENIED;
 }
 
-/* Takes a thread, lets `make` use it, and lets it go. */
+/* Lets `make` use a thread: one of those that stand still, if one is fit. */
 static int with_call(struct inject *inject,
-		     int (*make)(struct inject *inject, struct tracee_call *call), uint64_t *ret_ns)
+		     int (*make)(struct inject *inject, struct tracee_call *call))
 {
 	_cleanup_free_ struct tracee_call *call = malloc(sizeof(*call));
-	uint64_t start;
 	pid_t tid;
 	int r;
 
 	if (!call)
 		return err_trace(-ENOMEM);
-	for (unsigned tries = 0; tries < 100; tries++) {
-		r = inject_stop_one(inject, &tid);
+	for (unsigned tries = 0; tries < CALL_TRIES; tries++) {
+		r = inject_pick(inject, tries, &tid);
 		if (r != INJECT_OK)
 			return r;
-		start = clock_now_ns();
 		r = tracee_call_begin(inject->set, tid, inject->arch, inject->call_pc,
 				      inject->resume_pc, call);
 		if (r == TRACEE_OK) {
 			r = make(inject, call);
-			if (tracee_call_end(call) != TRACEE_OK)
-				r = INJECT_GONE;
-			inject_release(inject, tid);
-			*ret_ns = clock_now_ns() - start;
-			return r;
+			return tracee_call_end(call) == TRACEE_OK ? r : INJECT_GONE;
 		}
-		inject_release(inject, tid);
 		if (r == TRACEE_GONE && inject_is_gone(inject))
 			return INJECT_GONE;
 	}
@@ -182,21 +174,21 @@ static int map_both(struct inject *inject, struct tracee_call *call)
 /* What the agent finds in its wire when it is first called. */
 static bool fill_wire(struct inject *inject)
 {
-	pid_t pid = process_pid(inject->process);
-	struct agent_wire head = {};
-	struct iovec local = {&head, offsetof(struct agent_wire, states)};
+	struct agent_head head = {};
+	struct iovec local = {&head, offsetof(struct agent_head, states)};
 	struct iovec remote = {(void *)(uintptr_t)inject->wire, local.iov_len};
 
 	head.on = 1;
 	head.rate = inject->rate;
-	head.pid = (uint64_t)process_inner_tid(inject->process, pid);
+	head.pid = (uint64_t)inject->inner_pid;
 	(void)getrandom(&head.seed, sizeof(head.seed), GRND_NONBLOCK);
-	return process_vm_writev(pid, &local, 1, &remote, 1, 0) == (ssize_t)local.iov_len;
+	return process_vm_writev(process_pid(inject->process), &local, 1, &remote, 1, 0) ==
+	       (ssize_t)local.iov_len;
 }
 
 int inject_map(struct inject *inject)
 {
-	int r = with_call(inject, map_both, &inject->stats.map_ns);
+	int r = with_call(inject, map_both);
 
 	if (r == INJECT_OK && !fill_wire(inject)) {
 		(void)inject_unmap(inject);
@@ -205,11 +197,23 @@ int inject_map(struct inject *inject)
 	return r;
 }
 
+bool inject_note_wire(struct inject *inject, uint64_t left)
+{
+	const uint64_t noted[] = {inject->wire, left};
+
+	inject->wire_left = left;
+	return inject_write(inject, inject->code + offsetof(struct agent_table, mapped), noted,
+			    sizeof(noted));
+}
+
 static int unmap_wire(struct inject *inject, struct tracee_call *call)
 {
-	const uint64_t args[6] = {inject->wire, wire_size()};
+	const uint64_t args[6] = {inject->wire, inject->wire_left};
 	int64_t result = 0;
 
+	/* Before: what is unmapped may be another mapping of the target in the next moment. */
+	if (!inject_note_wire(inject, 0))
+		return INJECT_DENIED;
 	if (tracee_call(call, SYS_munmap, args, &result) != TRACEE_OK)
 		return INJECT_GONE;
 	inject->wire = 0;
@@ -218,5 +222,5 @@ static int unmap_wire(struct inject *inject, struct tracee_call *call)
 
 int inject_unmap(struct inject *inject)
 {
-	return with_call(inject, unmap_wire, &inject->stats.remove_ns);
+	return with_call(inject, unmap_wire);
 }

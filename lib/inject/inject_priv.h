@@ -69,8 +69,11 @@ struct inject {
 	struct process_tasks tasks, checked;
 	VEC(pid_t) stopped;
 	int mem_fd;
+	pid_t inner_pid;             /* in the target's own pid namespace */
+	int result;                  /* of what was done while threads stood still */
 	uint64_t call_pc, resume_pc; /* see arch->call_code */
 	uint64_t code, wire;         /* target addresses, 0: not mapped, or not ours to unmap */
+	uint64_t wire_left;          /* bytes of the wire that are mapped */
 	struct agent_table table;    /* as in the target */
 	bool patched;                /* slots may be ours */
 	struct inject_stats stats;
@@ -110,11 +113,14 @@ bool inject_find_code(struct inject *inject);
 /** Writes to the target whatever the protection of the page is; false: refused, or not mapped. */
 bool inject_write(struct inject *inject, uint64_t addr, const void *bytes, size_t size);
 
-/** Maps the code area, unless there is one, and the wire. Returns an enum inject_result, or
- * -ENOMEM. */
+/** Notes in the target where the wire is, and how much of it is mapped. */
+bool inject_note_wire(struct inject *inject, uint64_t left);
+
+/** Maps the code area, unless there is one, and the wire. To be called while threads stand still.
+ * Returns an enum inject_result, or -ENOMEM. */
 int inject_map(struct inject *inject);
 
-/** Unmaps the wire, which nobody uses any more. Returns an enum inject_result, or -ENOMEM. */
+/** Unmaps the wire, which nobody uses any more; likewise. */
 int inject_unmap(struct inject *inject);
 
 /** Has the program become another one by execve, or ended? */
@@ -122,19 +128,21 @@ bool inject_is_gone(struct inject *inject);
 
 /* --- inject_stop.c --- */
 
-/** Stops the threads that run, until none is left; then calls `then`, and lets them go on.
+/** Stops the threads that run; then calls `then`, and lets them go on.
  *
  * @param ret_ns	how long the first one stood still
  * @return INJECT_OK, INJECT_GONE, INJECT_DENIED or -ENOMEM
  */
 int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns);
 
-/** Stops one thread whose stack has room. Returns INJECT_OK, or another outcome, with nobody
- * stopped. */
-int inject_stop_one(struct inject *inject, pid_t *ret_tid);
-
-/** Lets a thread go on, with its system call mended. */
-void inject_release(struct inject *inject, pid_t tid);
+/**
+ * A stopped thread whose stack has room: of those that stand still, or else one that waits, which
+ * joins them. To be called from `then` of inject_stopped().
+ *
+ * @param n	how many were picked before and were not fit
+ * @return INJECT_OK, or another outcome
+ */
+int inject_pick(struct inject *inject, unsigned n, pid_t *ret_tid);
 
 /** Waits until no thread that there is now is inside the agent. False: one stayed. */
 bool inject_await_outside(struct inject *inject);

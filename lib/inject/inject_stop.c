@@ -12,11 +12,12 @@
 
 /* A stop comes within microseconds of CPU time; what takes longer is in the kernel. */
 #define STOP_LIMIT (20 * NSEC_PER_MSEC)
-#define STOP_PASSES 8
+/* Who wakes while the others are collected is met by the second. */
+#define STOP_PASSES 2
 /* Room that a stack must have below sp for what is put there. */
 #define STACK_ROOM (4UL * TRACEE_FRAME_MAX)
-#define ONE_TRIES 200
-#define OUTSIDE_TRIES 100
+#define PICK_TRIES 200
+#define OUTSIDE_TRIES 500
 #define SCAN_MAX (8UL << 20)
 #define SCAN_STEP 65536
 
@@ -25,7 +26,7 @@ static uint64_t user_reg(const struct inject *inject, const uint64_t *user, unsi
 	return arch_user_word(user, inject->arch->user_offset[reg]);
 }
 
-void inject_release(struct inject *inject, pid_t tid)
+static void release(struct inject *inject, pid_t tid)
 {
 	uint64_t user[TRACEE_USER_WORDS];
 
@@ -100,7 +101,7 @@ static int collect(struct inject *inject, uint64_t until)
 		pid_t *slot = vec_push(&inject->stopped);
 
 		if (!slot) {
-			inject_release(inject, tid);
+			release(inject, tid);
 			return err_trace(-ENOMEM);
 		}
 		*slot = tid;
@@ -111,7 +112,7 @@ static int collect(struct inject *inject, uint64_t until)
 static void release_all(struct inject *inject)
 {
 	for (size_t i = 0; i < inject->stopped.n; i++)
-		inject_release(inject, inject->stopped.items[i]);
+		release(inject, inject->stopped.items[i]);
 	inject->stopped.n = 0;
 }
 
@@ -121,7 +122,7 @@ static void release_late(struct inject *inject)
 	pid_t tid;
 
 	while (tracee_held(inject->set) && (tid = next_stop(inject, clock_now_ns() + STOP_LIMIT)))
-		inject_release(inject, tid);
+		release(inject, tid);
 }
 
 int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
@@ -197,51 +198,67 @@ static bool has_stack(struct inject *inject, const uint64_t *user)
 	return tp > sp && tp < m->end;
 }
 
-/* Stops one thread; false: it is not fit, and goes on. */
-static bool try_one(struct inject *inject, pid_t tid, bool *ret_denied)
+static bool is_fit(struct inject *inject, pid_t tid)
 {
 	uint64_t user[TRACEE_USER_WORDS];
+
+	return tracee_registers(inject->set, tid, inject->arch, user) == 0 &&
+	       has_stack(inject, user);
+}
+
+/* Stops one more thread, which is kept if it is fit. */
+static bool try_one(struct inject *inject, pid_t tid, bool *ret_denied)
+{
 	int r = tracee_stop(inject->set, process_pid(inject->process), tid);
-	pid_t came;
+	pid_t came, *slot;
 
 	*ret_denied |= r == TRACEE_DENIED;
 	if (r != TRACEE_OK)
 		return false;
 	while ((came = next_stop(inject, clock_now_ns() + STOP_LIMIT))) {
-		if (came == tid && tracee_registers(inject->set, tid, inject->arch, user) == 0 &&
-		    has_stack(inject, user))
+		slot = came == tid && is_fit(inject, tid) ? vec_push(&inject->stopped) : NULL;
+		if (slot) {
+			*slot = tid;
 			return true;
-		inject_release(inject, came);
+		}
+		release(inject, came);
 		if (came == tid)
 			break;
 	}
 	return false;
 }
 
-int inject_stop_one(struct inject *inject, pid_t *ret_tid)
+int inject_pick(struct inject *inject, unsigned n, pid_t *ret_tid)
 {
 	struct timespec pause = ns_timespec(NSEC_PER_MSEC);
 	struct process_syscall call;
 	bool denied = false;
 
-	for (unsigned tries = 0; tries < ONE_TRIES; tries++) {
+	for (size_t i = 0; i < inject->stopped.n; i++) {
+		if (is_fit(inject, inject->stopped.items[i]) && n-- == 0) {
+			*ret_tid = inject->stopped.items[i];
+			return INJECT_OK;
+		}
+	}
+	for (unsigned tries = 0; tries < PICK_TRIES; tries++) {
 		if (inject_is_gone(inject) ||
 		    process_tasks_read(inject->process, &inject->tasks) < 0)
 			return INJECT_GONE;
-		/* Those that run first: nothing of theirs is interrupted. */
-		for (int running = 1; running >= 0; running--) {
-			for (size_t i = 0; i < inject->tasks.tids.n; i++) {
-				pid_t tid = inject->tasks.tids.items[i];
-				int r = process_syscall_read(inject->process, tid, &call);
-				bool fits = running ? r == PROCESS_SYSCALL_RUNNING
-						    : r == 0 && may_interrupt(inject, &call);
+		for (size_t i = 0; i < inject->tasks.tids.n; i++) {
+			pid_t tid = inject->tasks.tids.items[i];
+			int r = process_syscall_read(inject->process, tid, &call);
 
-				if (fits && try_one(inject, tid, &denied)) {
-					*ret_tid = tid;
-					return INJECT_OK;
-				}
+			if (!is_stopped(inject, tid) &&
+			    (r == PROCESS_SYSCALL_RUNNING ||
+			     (r == 0 && may_interrupt(inject, &call))) &&
+			    try_one(inject, tid, &denied)) {
+				*ret_tid = tid;
+				return INJECT_OK;
 			}
 		}
+		/* The next time: nobody is to stand still for a search. */
+		if (inject->stopped.n)
+			break;
 		nanosleep(&pause, NULL);
 		/* A stack that was made meanwhile. */
 		process_maps_deinit(&inject->maps);
@@ -303,7 +320,7 @@ static bool is_inside(struct inject *inject, pid_t tid)
 		if (came == tid && tracee_registers(inject->set, tid, inject->arch, user) == 0)
 			inside = leads_inside(inject, user_reg(inject, user, inject->arch->pc),
 					      user_reg(inject, user, inject->arch->sp));
-		inject_release(inject, came);
+		release(inject, came);
 		if (came == tid)
 			break;
 	}

@@ -22,6 +22,7 @@
 #define QUEUE_LARGE (32UL << 20)
 /* How often the agent's samples are fetched: it has room for 160 of them. */
 #define TAKE_EVERY_MS 5
+#define TAKE_MANY 8
 #define NAP_MS 100
 
 struct heap_session {
@@ -52,7 +53,7 @@ static void read_allocs(struct heap_session *s, struct allocs *allocs)
 			break;
 		if (taken > 0)
 			(void)eventfd_write(s->wake_fd, 1);
-		if (poll(&fd, 1, TAKE_EVERY_MS) > 0)
+		if (poll(&fd, 1, taken > TAKE_MANY ? 1 : TAKE_EVERY_MS) > 0)
 			break;
 	} while (!duration || clock_now_ns() - s->begun_at < duration);
 }
@@ -142,7 +143,7 @@ static int comment(struct heap_session *s, struct profile *profile)
 {
 	const struct allocs_stats *a = &s->stats.allocs;
 	time_t seconds = (time_t)(s->begun_wall / NSEC_PER_SEC);
-	char since[32] = "?", start[32], stop[32];
+	char since[32] = "?", start[32], stop[32], remove[32];
 	struct tm tm;
 	int r = add(profile, "cprof " CPROF_VERSION);
 
@@ -157,10 +158,12 @@ static int comment(struct heap_session *s, struct profile *profile)
 	if (r >= 0)
 		r = add(profile,
 			"agent: %" PRIu32 " import slots in %" PRIu32
-			" modules; threads stood still for %s to bring it in and %s to take it out",
+			" modules; threads stood still for %s to bring it in, %s and %s to take it "
+			"out",
 			a->inject.n_slots, a->inject.n_modules,
 			format_duration(a->inject.start_ns, start),
-			format_duration(a->inject.stop_ns, stop));
+			format_duration(a->inject.stop_ns, stop),
+			format_duration(a->inject.remove_ns, remove));
 	if (r >= 0)
 		r = add(profile,
 			"losses: of %" PRIu64 " samples %" PRIu64 " without a stack, %" PRIu64

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "snapshot/snapshot.h"
+#include "source/source_priv.h"
 
 #define RENEW_EVERY (NSEC_PER_SEC / 2)
 /* What is in use is read now and then, for a target that ends before it is asked. */
@@ -24,7 +25,7 @@ struct allocs {
 	struct queue *queue;
 	struct inject *inject;
 	struct process_maps maps;
-	struct agent_wire head; /* its beginning only, see read_head() */
+	struct agent_head head;
 	struct agent_live *live;
 	size_t n_live; /* read of them */
 	uint64_t renewed_at, live_at;
@@ -38,7 +39,7 @@ static uint64_t wire_at(const struct allocs *a, size_t offset)
 
 static int read_head(struct allocs *a)
 {
-	const size_t size = offsetof(struct agent_wire, pad);
+	const size_t size = sizeof(a->head);
 
 	return process_read(a->process, wire_at(a, 0), &a->head, size) == (ssize_t)size ? 0
 											: -ESRCH;
@@ -67,8 +68,11 @@ int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
 
 int allocs_start(struct allocs *a)
 {
-	int r = inject_start(a->inject);
+	int r;
 
+	/* What the agent has room for comes within some milliseconds when much is allocated. */
+	(void)source_raise_priority();
+	r = inject_start(a->inject);
 	a->renewed_at = a->live_at = clock_now_ns();
 	return r < 0 ? err_trace(r) : r;
 }
@@ -112,7 +116,7 @@ static int take_one(struct allocs *a, unsigned index)
 	size_t head = offsetof(struct agent_sample, bytes);
 	uint32_t state = AGENT_SAMPLE_FREE;
 	struct iovec local = {&state, sizeof(state)};
-	struct iovec remote = {(void *)(uintptr_t)wire_at(a, offsetof(struct agent_wire, states) +
+	struct iovec remote = {(void *)(uintptr_t)wire_at(a, offsetof(struct agent_head, states) +
 								     index * sizeof(state)),
 			       sizeof(state)};
 	struct agent_sample sample;
