@@ -24,8 +24,9 @@
 #define AGENT_FILTER_BITS 16
 #define AGENT_SLOT_LEFT 8
 
-/* Knuth's multiplicative hash: 2^32 divided by the golden ratio, as a signed 32-bit operand. */
-#define AGENT_HASH -1640531535
+/* Knuth's multiplicative hash: 2^64 divided by the golden ratio. The upper bits of the product are
+ * used, which the lowest bits of an address move as well. */
+#define AGENT_HASH 0x9e3779b97f4a7c15
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -145,6 +146,6 @@ _Static_assert(sizeof(struct agent_wire) <= 8 << 20, "what it may cost the targe
 
 static inline uint64_t agent_hash(uint64_t key, unsigned bits)
 {
-	return key * (uint64_t)(int64_t)AGENT_HASH >> (64 - bits);
+	return key * (uint64_t)AGENT_HASH >> (64 - bits);
 }
 #endif

@@ -41,19 +41,12 @@ static int check_threads(struct inject *inject)
 	return INJECT_OK;
 }
 
-static const struct inject_module *main_module(const struct inject *inject)
-{
-	const struct module_mapping *mapping = module_map_main(inject->map);
-
-	return mapping ? inject_module_at(inject, mapping->start) : NULL;
-}
-
 /* No import table of the program leads to an allocator. */
 static int check_slots(const struct inject *inject)
 {
 	static const char *const own[] = {"malloc", "je_malloc", "tc_malloc", "mi_malloc",
 					  "_rjem_malloc"};
-	const struct inject_module *main = main_module(inject);
+	const struct inject_module *main = inject_module_main(inject);
 	bool any = false;
 
 	for (size_t i = 0; i < inject->modules.n; i++)
@@ -318,6 +311,7 @@ struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats
 	for (size_t i = 0; i < inject->modules.n; i++)
 		inject_module_free(inject->modules.items[i]);
 	vec_deinit(&inject->modules);
+	vec_deinit(&inject->order);
 	vec_deinit(&inject->stopped);
 	process_tasks_deinit(&inject->tasks);
 	process_tasks_deinit(&inject->checked);

@@ -171,6 +171,8 @@ int inject_module_new(struct module *module, const struct arch *arch,
 		return err_trace(-ENOMEM);
 	m->module = module;
 	if (module_is_elf(module) && module_elf(module)) {
+		m->dynamic = dynamic_svma(module_elf(module));
+		m->dynamic += m->dynamic ? module_bias(module) : 0;
 		read_exports(m, module_elf(module));
 		if (read_dynamic(module, &dynamic)) {
 			for (size_t i = 0; i < ARRAY_SIZE(dynamic.relocations) && r >= 0; i++)

@@ -48,6 +48,7 @@ struct inject_slot {
 struct inject_module {
 	struct module *module;
 	uint64_t start, end; /* of all its mappings */
+	uint64_t dynamic;    /* target address of its dynamic section, 0: none */
 	bool mapped;         /* at the last look */
 	bool defines_malloc, is_libc, is_glibc;
 	uint64_t exports[INJECT_MAX_NAMES];   /* target addresses, 0: none */
@@ -65,6 +66,7 @@ struct inject {
 	struct module_map *map;
 	struct process_maps maps;
 	VEC(struct inject_module *) modules;
+	VEC(struct inject_module *) order; /* as they are searched for a symbol; borrowed */
 	struct tracee_set *set;
 	struct process_tasks tasks, checked;
 	VEC(pid_t) stopped;
@@ -86,10 +88,21 @@ int inject_module_new(struct module *module, const struct arch *arch,
 		      struct inject_module **ret_module);
 struct inject_module *inject_module_free(struct inject_module *module);
 
-/* --- inject_slots.c --- */
+/* --- inject_look.c --- */
 
 /** Reads the maps and looks at modules that are new. Returns INJECT_OK, INJECT_GONE or -ENOMEM. */
 int inject_look(struct inject *inject);
+
+/** The module that has a target address, or NULL. */
+struct inject_module *inject_module_at(const struct inject *inject, uint64_t addr);
+
+/** The main program, or NULL. */
+struct inject_module *inject_module_main(const struct inject *inject);
+
+/** What a name that is not bound yet will be bound to: a target address, 0: that cannot be told. */
+uint64_t inject_resolve(const struct inject *inject, int name);
+
+/* --- inject_slots.c --- */
 
 /** Decides which slots are to be pointed at the agent, and makes entries for them. Returns how
  * many. */
@@ -101,9 +114,6 @@ unsigned inject_plan_back(struct inject *inject);
 /** Finds an agent that is mapped already. Returns INJECT_OK, with inject->code and what its table
  * says if there is one; or INJECT_OTHER_AGENT. */
 int inject_find_agent(struct inject *inject);
-
-/** The module that has a target address, or NULL. */
-struct inject_module *inject_module_at(const struct inject *inject, uint64_t addr);
 
 /* --- inject_memory.c --- */
 

@@ -14,109 +14,10 @@
 #include "base/err.h"
 #include "inject/inject_priv.h"
 
-struct inject_module *inject_module_at(const struct inject *inject, uint64_t addr)
-{
-	for (size_t i = 0; i < inject->modules.n; i++) {
-		struct inject_module *m = inject->modules.items[i];
-
-		if (m->mapped && addr >= m->start && addr < m->end)
-			return m;
-	}
-	return NULL;
-}
-
-static int get_module(struct inject *inject, struct module *module, struct inject_module **ret)
-{
-	struct inject_module **slot;
-	int r;
-
-	for (size_t i = 0; i < inject->modules.n; i++) {
-		if (inject->modules.items[i]->module == module) {
-			*ret = inject->modules.items[i];
-			return 0;
-		}
-	}
-	slot = vec_push(&inject->modules);
-	if (!slot)
-		return err_trace(-ENOMEM);
-	r = inject_module_new(module, inject->arch, slot);
-	if (r < 0) {
-		inject->modules.n--;
-		return err_trace(r);
-	}
-	*ret = *slot;
-	return 0;
-}
-
-/* All mappings of its file around an executable one; zeroed memory behind it does not matter. */
-static void set_range(struct inject *inject, struct inject_module *m, size_t at)
-{
-	const struct process_mapping *all = inject->maps.mappings.items, *exec = &all[at];
-	size_t first = at, last = at;
-
-	while (first > 0 && all[first - 1].inode == exec->inode &&
-	       all[first - 1].device == exec->device)
-		first--;
-	while (last + 1 < inject->maps.mappings.n && all[last + 1].inode == exec->inode &&
-	       all[last + 1].device == exec->device)
-		last++;
-	m->start = all[first].start;
-	m->end = all[last].end;
-	m->mapped = true;
-}
-
-int inject_look(struct inject *inject)
-{
-	struct inject_module *m = NULL;
-	int r = module_map_refresh(inject->map);
-
-	process_maps_deinit(&inject->maps);
-	if (r >= 0)
-		r = process_maps_read(inject->process, &inject->maps);
-	if (r < 0)
-		return r == -ENOMEM ? err_trace(r) : INJECT_GONE;
-	for (size_t i = 0; i < inject->modules.n; i++)
-		inject->modules.items[i]->mapped = false;
-	for (size_t i = 0; i < inject->maps.mappings.n; i++) {
-		const struct process_mapping *mapping = &inject->maps.mappings.items[i];
-		const struct module_mapping *known;
-
-		if (!mapping->exec || !mapping->inode)
-			continue;
-		known = module_map_find(inject->map, mapping->start);
-		if (!known)
-			continue;
-		r = get_module(inject, known->module, &m);
-		if (r < 0)
-			return err_trace(r);
-		if (!m->mapped)
-			set_range(inject, m, i);
-	}
-	return INJECT_OK;
-}
-
 static bool is_ours(const struct inject *inject, uint64_t addr)
 {
 	return inject->code && addr >= inject->code + agent_places.stubs &&
 	       addr < inject->code + agent_places.stubs + AGENT_STUB_SIZE * AGENT_MAX_ENTRIES;
-}
-
-/* What a name that is not bound yet will be bound to; 0: that cannot be told. */
-static uint64_t resolve(const struct inject *inject, int name)
-{
-	uint64_t found = 0;
-
-	for (size_t i = 0; i < inject->modules.n; i++) {
-		const struct inject_module *m = inject->modules.items[i];
-
-		if (!m->mapped || !m->exports[name])
-			continue;
-		/* Several: it depends on the order in which they were loaded. */
-		if (found)
-			return 0;
-		found = m->exports[name];
-	}
-	return found;
 }
 
 static bool is_canonical(const struct inject *inject, int name, uint64_t addr)
@@ -193,7 +94,7 @@ static bool plan_slot(struct inject *inject, struct inject_module *m, struct inj
 		return false;
 	original = slot->old;
 	if (slot->lazy && !slot->defined && inject_module_at(inject, original) == m)
-		original = resolve(inject, slot->name);
+		original = inject_resolve(inject, slot->name);
 	else if (is_canonical(inject, slot->name, original))
 		return false;
 	of = original ? inject_module_at(inject, original) : NULL;

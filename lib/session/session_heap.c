@@ -21,8 +21,8 @@
 #define QUEUE_SMALL (4UL << 20)
 #define QUEUE_LARGE (32UL << 20)
 /* How often the agent's samples are fetched: it has room for 160 of them. */
-#define TAKE_EVERY_MS 5
-#define TAKE_MANY 8
+#define TAKE_EVERY_MS 4
+#define TAKE_SOON_MS 1
 #define NAP_MS 100
 
 struct heap_session {
@@ -53,7 +53,7 @@ static void read_allocs(struct heap_session *s, struct allocs *allocs)
 			break;
 		if (taken > 0)
 			(void)eventfd_write(s->wake_fd, 1);
-		if (poll(&fd, 1, taken > TAKE_MANY ? 1 : TAKE_EVERY_MS) > 0)
+		if (poll(&fd, 1, taken ? TAKE_SOON_MS : TAKE_EVERY_MS) > 0)
 			break;
 	} while (!duration || clock_now_ns() - s->begun_at < duration);
 }

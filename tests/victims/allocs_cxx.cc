@@ -17,9 +17,16 @@ struct alignas(128) Wide {
 std::vector<char *> *kept;
 size_t plain, wide, text, in_use;
 
+/* Else the compiler may leave out what is only allocated and freed. */
+template <typename T> T *used(T *memory)
+{
+	asm volatile("" : "+r"(memory) : : "memory");
+	return memory;
+}
+
 [[gnu::noinline]] void site_plain(unsigned i)
 {
-	auto *memory = new char[4000];
+	auto *memory = used(new char[4000]);
 
 	plain += 4000;
 	if (i % 4) {
@@ -32,7 +39,7 @@ size_t plain, wide, text, in_use;
 
 [[gnu::noinline]] void site_wide()
 {
-	auto *memory = new Wide;
+	auto *memory = used(new Wide);
 
 	wide += sizeof(Wide);
 	delete memory;
@@ -40,7 +47,7 @@ size_t plain, wide, text, in_use;
 
 [[gnu::noinline]] void site_nothrow()
 {
-	auto *memory = new (std::nothrow) char[2000];
+	auto *memory = used(new (std::nothrow) char[2000]);
 
 	text += 2000;
 	delete[] memory;
@@ -51,7 +58,7 @@ size_t plain, wide, text, in_use;
 	volatile size_t huge = (size_t)1 << 60;
 
 	try {
-		delete[] new char[huge];
+		delete[] used(new char[huge]);
 	} catch (const std::bad_alloc &) {
 		return 1;
 	}

@@ -50,8 +50,8 @@ agent_stubs:
 /* r10: the thread's slot; on to the slow path when it is not known to be its own. A zeroed wire,
  * in a child of fork, has no owners. */
 .macro load_slot
-	mov %fs:0, %r10
-	imul $AGENT_HASH, %r10, %r10
+	movabs $AGENT_HASH, %r10
+	imul %fs:0, %r10
 	shr $46, %r10
 	and $0x3ffc0, %r10d
 	lea AGENT_WIRE_SLOTS(%rax, %r10), %r10
@@ -68,8 +68,8 @@ agent_stubs:
 
 /* Flags tell whether an address may be one that lives. */
 .macro test_filter address
-	mov \address, %r10
-	imul $AGENT_HASH, %r10, %r10
+	movabs $AGENT_HASH, %r10
+	imul \address, %r10
 	shr $(64 - AGENT_FILTER_BITS), %r10
 	cmpb $0, AGENT_WIRE_FILTER(%rax, %r10)
 .endm
