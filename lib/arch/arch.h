@@ -68,6 +68,7 @@ struct arch_resume {
 	const void *vector; /* its NT_X86_XSTATE or the like, … */
 	size_t vector_size; /* … of so many bytes */
 	uint64_t mask;      /* its blocked signals */
+	int64_t restarted;  /* the call that restart_syscall(2) continues if it is in that one */
 	uint64_t resume_pc; /* target address of resume_code */
 };
 

@@ -9,7 +9,7 @@
  */
 #ifdef __x86_64__
 
-#include <errno.h>
+#include <asm/unistd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/user.h>
@@ -68,15 +68,18 @@ void arch_x86_64_call_set(void *user, uint64_t nr, const uint64_t *args, uint64_
 	regs->eflags &= ~0x500ULL;
 }
 
-/* As the kernel would do it, see tracee_repair(). */
-static void restart(struct user_regs_struct *regs)
+/* As the kernel would do it, see tracee_repair(); but rt_sigreturn(2) makes it forget what a call
+ * was to be continued with (kernel/signal.c, do_no_restart_syscall), so that begins anew. */
+static void restart(const struct arch_resume *resume, struct user_regs_struct *regs)
 {
 	int64_t result = (int64_t)regs->rax;
 
 	if ((int64_t)regs->orig_rax < 0)
 		return;
 	if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) {
-		regs->rax = regs->orig_rax;
+		regs->rax = regs->orig_rax == __NR_restart_syscall && resume->restarted >= 0
+				    ? (uint64_t)resume->restarted
+				    : regs->orig_rax;
 		regs->rip -= SYSCALL_SIZE;
 	}
 }
@@ -132,7 +135,7 @@ size_t arch_x86_64_resume_frame(const struct arch_resume *resume, uint8_t *bytes
 	size = vector_addr + sw.extended_size - addr;
 	if (size > cap)
 		return 0;
-	restart(&regs);
+	restart(resume, &regs);
 	frame.context.uc_flags = FLAGS;
 	frame.context.uc_stack.ss_flags = NO_STACK_MODE;
 	put_context(&regs, &frame.context);

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -24,6 +26,7 @@
 #define TAKE_EVERY_MS 4
 #define TAKE_SOON_MS 1
 #define NAP_MS 100
+#define CONSUMER_NICE -10
 
 struct heap_session {
 	const struct session_heap_options *options;
@@ -234,8 +237,12 @@ int session_heap_run(const struct session_heap_options *options,
 		     struct session_heap_stats *ret_stats, struct profile **ret_profile)
 {
 	struct heap_session s = {.options = options, .wake_fd = -1};
+	int nice = getpriority(PRIO_PROCESS, (id_t)gettid()), r;
 	pthread_t reader;
-	int r = prepare(&s);
+
+	/* Beside a target with many busy threads it would take seconds. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), CONSUMER_NICE);
+	r = prepare(&s);
 
 	if (r >= 0)
 		r = -pthread_create(&reader, NULL, reader_main, &s);
@@ -249,5 +256,6 @@ int session_heap_run(const struct session_heap_options *options,
 		*ret_stats = s.stats;
 	}
 	release(&s);
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 	return r < 0 ? err_trace(r) : r;
 }

@@ -87,14 +87,28 @@ static int run_to(struct tracee_call *call, int request, bool syscall_stop)
 	}
 }
 
+/* Which call do the instructions before pc make? */
+static int64_t call_before(const struct tracee_call *call)
+{
+	uint64_t pc = arch_user_word(call->user, call->arch->user_offset[call->arch->pc]);
+	uint8_t code[32];
+
+	if (!copy_memory(call->tid, pc - sizeof(code), code, sizeof(code), false))
+		return -1;
+	return arch_syscall_before(call->arch, code + sizeof(code), sizeof(code));
+}
+
 /* The frame is there before a register changes. */
 static int put_frame(struct tracee_call *call, uint64_t resume_pc)
 {
 	_cleanup_free_ uint8_t *vector = calloc(1, TRACEE_VECTOR_MAX);
 	uint8_t frame[TRACEE_FRAME_MAX];
 	struct iovec iov = {vector, TRACEE_VECTOR_MAX};
-	struct arch_resume resume = {
-		.user = call->user, .vector = vector, .mask = call->mask, .resume_pc = resume_pc};
+	struct arch_resume resume = {.user = call->user,
+				     .vector = vector,
+				     .mask = call->mask,
+				     .restarted = call_before(call),
+				     .resume_pc = resume_pc};
 
 	if (!vector ||
 	    ptrace(PTRACE_GETREGSET, call->tid, (void *)(uintptr_t)NT_X86_XSTATE, &iov) < 0)

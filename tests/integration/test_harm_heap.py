@@ -24,7 +24,7 @@ class Harm(Case):
     def churn(self, *words):
         return Target([victim("churn"), *words], wait_for="alive", stdin=subprocess.PIPE)
 
-    def finish(self, target):
+    def finish(self, target, seen=("wrong", "interrupted", "early", "child")):
         """It has seen nothing of it, and ends well."""
         self.assertFalse(states(target.pid) & {"T", "t"})
         self.assertFalse([tid for tid, (_, tracer) in tasks(target.pid).items() if tracer])
@@ -32,7 +32,7 @@ class Harm(Case):
         said = target.process.stdout.read().decode().splitlines()[-1]
         self.assertEqual(target.process.wait(30), 0)
         found = counts(said)
-        for name in "wrong", "interrupted", "early", "child":
+        for name in seen:
             self.assertEqual(found[name], 0, said)
         self.assertGreater(found["rounds"], 100)
 
@@ -55,7 +55,7 @@ class Harm(Case):
             for i in range(CYCLES):
                 self.record(target.pid, "-d", "20ms", "--heap-rate",
                             random.choice((3000, 100000, 524288)))
-                if i % 10 == 0:
+                for _ in range(20):
                     os.kill(target.pid, signal.SIGUSR1)
             self.assertEqual(len(agents(target.pid)), 1)
             self.rounds(target)
@@ -122,7 +122,7 @@ class Harm(Case):
             self.finish(target)
 
     def test_job_control(self):
-        """Stopped by SIGSTOP it stays so; nothing is brought in or it waits."""
+        """What is stopped by SIGSTOP stays so."""
         with self.churn() as target:
             cprof = self.recorder(target.pid, "-d", "100s")
             wait_until_counted(target.pid)
@@ -134,7 +134,8 @@ class Harm(Case):
             os.kill(target.pid, signal.SIGCONT)
             self.rounds(target)
             self.record(target.pid, "-d", "50ms")
-            self.finish(target)
+            # SIGCONT ends an epoll_wait, whoever traces or not.
+            self.finish(target, ("wrong", "early", "child"))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ static struct block {
 	struct block *next;
 	struct site *site;
 	size_t size;
-} *kept;
+} * kept;
 static unsigned long random_state = 88172645463325252UL;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -153,8 +153,7 @@ static void wait_for_line(void)
 
 int main(int argc, char **argv)
 {
-	const struct site *sites[] = {&small,	&mixed,	 &zeroed, &grown,
-				      &aligned, &handed, &large};
+	const struct site *sites[] = {&small, &mixed, &zeroed, &grown, &aligned, &handed, &large};
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 20000;
 	pthread_t thread;
 

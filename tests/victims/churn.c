@@ -43,7 +43,7 @@ static unsigned long next_random(unsigned long *state)
 
 static void check(const struct block *block, size_t size)
 {
-	for (size_t i = 0; i < size; i += size > 64 ? 61 : 1) {
+	for (size_t i = 0; i<size; i += size> 64 ? 61 : 1) {
 		if (block->bytes[i] != block->value)
 			wrong++;
 	}
@@ -92,11 +92,15 @@ static void work(unsigned long state, unsigned n)
 static void *worker(void *arg)
 {
 	unsigned long state = 88172645463325252UL + (unsigned long)arg;
+	sigset_t signals;
 
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 	while (!ended) {
-		work(next_random(&state), 500);
+		work(next_random(&state), 100);
 		rounds++;
-		usleep(200);
+		usleep(8000);
 	}
 	return NULL;
 }
@@ -159,7 +163,8 @@ static void *loader(void *arg)
 	return arg;
 }
 
-static void on_timer(int signal)
+/* In a worker, which waits for nothing. */
+static void on_signal(int signal)
 {
 	free(malloc(1 + (size_t)signal * 100));
 }
@@ -168,9 +173,13 @@ int main(int argc, char **argv)
 {
 	pthread_t threads[WORKERS + 8];
 	unsigned n = 0;
+	sigset_t signals;
 	int polled;
 
-	signal(SIGUSR1, on_timer);
+	signal(SIGUSR1, on_signal);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	for (long i = 0; i < WORKERS; i++)
 		pthread_create(&threads[n++], NULL, worker, (void *)i);
 	for (long i = 0; i < 3; i++)
