@@ -139,6 +139,10 @@ static void print(const struct session_heap_stats *stats, unsigned verbose)
 		fprintf(stderr,
 			"note     the target ended, or became another program: in use is what "
 			"was up to a second before\n");
+	if (!a->samples)
+		fprintf(stderr,
+			"note     nothing was sampled: little was allocated, or not through "
+			"malloc and the like of a shared library\n");
 	if (a->inject.took_over)
 		fprintf(stderr,
 			"note     an agent that a killed cprof had left was taken out first\n");

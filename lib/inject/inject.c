@@ -15,11 +15,15 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "inject/inject_priv.h"
 
 /* How often a thread that is fit is looked for among those that run. */
 #define START_TRIES 50
+
+/* A thread comes when it gets a CPU, or is done with what cannot be interrupted. */
+#define LATE_LIMIT NSEC_PER_SEC
 
 static int check_threads(struct inject *inject)
 {
@@ -41,21 +45,20 @@ static int check_threads(struct inject *inject)
 	return INJECT_OK;
 }
 
-/* No import table of the program leads to an allocator. */
+/* Does an import table lead to an allocator, and is it the one that the program uses? */
 static int check_slots(const struct inject *inject)
 {
 	static const char *const own[] = {"malloc", "je_malloc", "tc_malloc", "mi_malloc",
 					  "_rjem_malloc"};
 	const struct inject_module *main = inject_module_main(inject);
-	bool any = false;
 
-	for (size_t i = 0; i < inject->modules.n; i++)
-		any |= inject->modules.items[i]->mapped && inject->modules.items[i]->slots.n > 0;
-	if (!any)
-		return INJECT_NO_SLOTS;
-	if (main && main->slots.n == 0 && module_defines(main->module, own, ARRAY_SIZE(own)))
-		return INJECT_OWN_ALLOCATOR;
-	return INJECT_OK;
+	if (main && module_defines(main->module, own, ARRAY_SIZE(own)))
+		return main->slots.n ? INJECT_OWN_ALLOCATOR : INJECT_NO_SLOTS;
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		if (inject->modules.items[i]->mapped && inject->modules.items[i]->slots.n > 0)
+			return INJECT_OK;
+	}
+	return INJECT_NO_SLOTS;
 }
 
 static int look_first(struct inject *inject)
@@ -306,6 +309,8 @@ struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats
 		remove_wire(inject);
 	else
 		inject->stats.left_wire = inject->wire && !inject_is_gone(inject);
+	if (inject->set)
+		inject_release_late(inject, LATE_LIMIT);
 	if (ret_stats)
 		*ret_stats = inject->stats;
 	for (size_t i = 0; i < inject->modules.n; i++)

@@ -145,6 +145,10 @@ bool inject_is_gone(struct inject *inject);
  */
 int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns);
 
+/** Who was asked to stop and has not come is let go when it does; waits for that at most `ns`. Who
+ * comes when nobody is there to mend its call may see EINTR. */
+void inject_release_late(struct inject *inject, uint64_t ns);
+
 /**
  * A stopped thread whose stack has room: of those that stand still, or else one that waits, which
  * joins them. To be called from `then` of inject_stopped().

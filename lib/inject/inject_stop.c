@@ -16,7 +16,7 @@
 #define STOP_PASSES 2
 /* Room that a stack must have below sp for what is put there. */
 #define STACK_ROOM (4UL * TRACEE_FRAME_MAX)
-#define PICK_TRIES 200
+#define PICK_TRIES 20
 #define OUTSIDE_TRIES 500
 #define SCAN_MAX (8UL << 20)
 #define SCAN_STEP 65536
@@ -116,12 +116,12 @@ static void release_all(struct inject *inject)
 	inject->stopped.n = 0;
 }
 
-/* Who was asked and has not come is let go when it does; its stop is of no use any more. */
-static void release_late(struct inject *inject)
+void inject_release_late(struct inject *inject, uint64_t ns)
 {
+	uint64_t until = clock_now_ns() + ns;
 	pid_t tid;
 
-	while (tracee_held(inject->set) && (tid = next_stop(inject, clock_now_ns() + STOP_LIMIT)))
+	while (tracee_held(inject->set) && (tid = next_stop(inject, until)))
 		release(inject, tid);
 }
 
@@ -141,7 +141,7 @@ int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), u
 		then(inject);
 	release_all(inject);
 	*ret_ns = clock_now_ns() - start;
-	release_late(inject);
+	inject_release_late(inject, STOP_LIMIT);
 	if (r == -ESRCH)
 		return INJECT_GONE;
 	if (r < 0)

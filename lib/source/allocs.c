@@ -19,6 +19,8 @@
 #define SLOTS 64
 /* What the agent writes while it is stopped from counting comes within this time. */
 #define LAST_TRIES 20
+/* More than a process can have. */
+#define SIZE_LIMIT (1ULL << 48)
 
 struct allocs {
 	struct process *process;
@@ -83,7 +85,9 @@ static void put_sample(struct allocs *a, const struct agent_sample *sample)
 	struct snapshot *snapshot = queue_reserve(a->queue, sizeof(*snapshot) + n);
 	const struct process_mapping *m;
 
-	if (!snapshot) {
+	/* What it is, is up to the target. */
+	if (!snapshot || !sample->id || sample->id > a->head.n_samples ||
+	    sample->size > SIZE_LIMIT) {
 		a->stats.dropped++;
 		return;
 	}
@@ -225,7 +229,7 @@ struct allocs *allocs_free(struct allocs *a, struct allocs_live *ret_live,
 	for (size_t i = 0; i < a->n_live; i++) {
 		struct agent_live *slot;
 
-		if (a->live[i].addr <= AGENT_LIVE_BUSY)
+		if (a->live[i].addr <= AGENT_LIVE_BUSY || a->live[i].size > SIZE_LIMIT)
 			continue;
 		slot = vec_push(&ret_live->items);
 		if (slot)

@@ -209,6 +209,24 @@ class Real(HeapCase):
         self.assertAlmostEqual(kept / 60e6, 1, delta=0.4, msg=said)
         self.assertGreater(profile.complete_share(), 0.95, said)
 
+    def test_a_library_that_is_loaded_later(self):
+        script = ("import sys, time\nprint('ready', flush=True)\nsys.stdin.readline()\n"
+                  "import sqlite3\ntime.sleep(1.2)\nc = sqlite3.connect(':memory:')\n"
+                  "c.execute('create table t(a)')\n"
+                  "for i in range(300): c.execute('insert into t select randomblob(50000)')\n"
+                  "print('done', flush=True)\nsys.stdin.readline()")
+        with Target(["/usr/bin/python3", "-c", script], wait_for="ready",
+                    stdin=subprocess.PIPE) as target:
+            cprof = self.start(target)
+            self.assertEqual(self.line(target), ["done"])
+            profile, said = self.end(cprof)
+            target.process.stdin.close()
+            self.assertEqual(target.process.wait(30), 0)
+        in_library = sum(sample.values[3] for sample in profile.samples
+                         if len(sample.locations) > 1 and
+                         "libsqlite3" in sample.locations[1].mapping.file)
+        self.assertAlmostEqual(in_library / 15e6, 1, delta=0.6, msg=said)
+
     def test_redis(self):
         need("redis-server", "redis-cli")
         socket = self.path("redis")

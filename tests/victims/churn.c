@@ -144,7 +144,7 @@ static void *forker(void *arg)
 		}
 		if (waitpid(pid, &status, 0) != pid || status)
 			child++;
-		usleep(5000);
+		usleep(30000);
 	}
 	return arg;
 }
@@ -156,7 +156,7 @@ static void *loader(void *arg)
 	for (unsigned i = 0; !ended; i++) {
 		void *library = dlopen(names[i % 3], RTLD_NOW);
 
-		usleep(20000);
+		usleep(40000);
 		if (library)
 			dlclose(library);
 	}
