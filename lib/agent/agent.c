@@ -192,16 +192,10 @@ static int size_of(const struct agent_call *call, uint64_t *ret_size)
 	return 0;
 }
 
-int agent_before(struct agent_call *call)
+static int before(struct agent_wire *wire, struct agent_call *call)
 {
-	uint64_t wire_addr = *(const volatile uint64_t *)&agent_table.wire;
-	struct agent_wire *wire = (struct agent_wire *)wire_addr; /* NOLINT */
 	struct agent_slot *slot;
 
-	call->wire = wire;
-	call->sampled = call->moved = 0;
-	if (!wire || !wire->head.on)
-		return 0;
 	if (call->entry->kind != AGENT_FREE && !size_of(call, &call->size))
 		return 0;
 	/* Before it is freed: from then on another thread may get the same address. */
@@ -219,6 +213,23 @@ int agent_before(struct agent_call *call)
 	return call->sampled || call->moved;
 }
 
+int agent_before(struct agent_call *call)
+{
+	/* As it is now: the assembly may have read it long ago. */
+	struct agent_wire *wire =
+		(struct agent_wire *)*(const volatile uint64_t *)&agent_table.wire;
+
+	call->wire = wire;
+	call->sampled = call->moved = 0;
+	if (!wire || !wire->head.on)
+		return 0;
+	__atomic_fetch_add(&wire->head.inside, 1, __ATOMIC_ACQUIRE);
+	if (before(wire, call))
+		return 1;
+	__atomic_fetch_sub(&wire->head.inside, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
 int agent_after(struct agent_call *call)
 {
 	struct agent_wire *wire = call->wire;
@@ -234,5 +245,6 @@ int agent_after(struct agent_call *call)
 		live_put(wire, addr, call->size, id);
 		put_sample(wire, call, id);
 	}
+	__atomic_fetch_sub(&wire->head.inside, 1, __ATOMIC_RELEASE);
 	return !addr && call->entry->sampled != call->entry->original;
 }

@@ -121,6 +121,7 @@ struct agent_head {
 	uint64_t n_no_room;  /* of them without a place in samples[] */
 	uint64_t n_not_live; /* … without a place in live[] */
 	uint64_t n_shared;   /* times that a thread found no slot of its own */
+	uint64_t inside;     /* calls that still use the wire */
 	uint32_t states[AGENT_N_SAMPLES];
 };
 

@@ -20,7 +20,7 @@
 #include "inject/inject_priv.h"
 
 /* How often a thread that is fit is looked for among those that run. */
-#define START_TRIES 50
+#define THREAD_TRIES 50
 
 /* A thread comes when it gets a CPU, or is done with what cannot be interrupted. */
 #define LATE_LIMIT NSEC_PER_SEC
@@ -215,15 +215,26 @@ int inject_stop(struct inject *inject)
 	return r;
 }
 
+/* While threads stand still, until one is there that can be used for it. */
+static int with_thread(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
+{
+	int r = INJECT_OK;
+
+	for (unsigned tries = 0; tries < THREAD_TRIES && r == INJECT_OK; tries++) {
+		inject->result = INJECT_NO_THREAD;
+		r = inject_stopped(inject, then, ret_ns);
+		if (r == INJECT_OK && inject->result != INJECT_NO_THREAD)
+			break;
+	}
+	return r != INJECT_OK ? r : inject->result;
+}
+
 static void remove_wire(struct inject *inject)
 {
 	if (!inject->wire || inject_is_gone(inject))
 		return;
-	inject->result = INJECT_NO_THREAD;
-	inject->stats.left_wire =
-		!inject_await_outside(inject) ||
-		inject_stopped(inject, unmap, &inject->stats.remove_ns) != INJECT_OK ||
-		inject->result != INJECT_OK;
+	inject->stats.left_wire = !inject_await_outside(inject) ||
+				  with_thread(inject, unmap, &inject->stats.remove_ns) != INJECT_OK;
 	inject->wire = 0;
 }
 
@@ -250,14 +261,8 @@ static int start(struct inject *inject)
 
 	if (r == INJECT_OK && inject_plan(inject) == 0)
 		r = INJECT_NO_SLOTS;
-	for (unsigned tries = 0; tries < START_TRIES && r == INJECT_OK; tries++) {
-		r = inject_stopped(inject, bring_in, &inject->stats.start_ns);
-		if (r == INJECT_OK && inject->result != INJECT_NO_THREAD)
-			r = inject->result;
-		else if (r == INJECT_OK)
-			continue;
-		break;
-	}
+	if (r == INJECT_OK)
+		r = with_thread(inject, bring_in, &inject->stats.start_ns);
 	if (r != INJECT_OK)
 		return r;
 	count_slots(inject);

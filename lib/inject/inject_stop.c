@@ -268,12 +268,14 @@ int inject_pick(struct inject *inject, unsigned n, pid_t *ret_tid)
 	return denied ? INJECT_DENIED : INJECT_NO_THREAD;
 }
 
-/* Does the stack from sp on lead into the code area? Also when a signal handler runs on it: the
- * interrupted stack may be another one. */
+/* Is it in the code, or in a signal handler that interrupted it there? Handlers return to
+ * resume_pc, and what they interrupted is above that on their stack. Elsewhere on a stack old words
+ * lie. */
 static bool leads_inside(struct inject *inject, uint64_t pc, uint64_t sp)
 {
 	const struct process_mapping *m = process_maps_find(&inject->maps, sp);
 	uint64_t end = inject->code + agent_image_size, words[SCAN_STEP / 8];
+	bool handler = false;
 
 	if (pc >= inject->code && pc < end)
 		return true;
@@ -284,12 +286,22 @@ static bool leads_inside(struct inject *inject, uint64_t pc, uint64_t sp)
 			process_read(inject->process, at, words, MIN(sizeof(words), m->end - at));
 
 		for (ssize_t i = 0; i < n / 8; i++) {
-			if ((words[i] >= inject->code && words[i] < end) ||
-			    words[i] == inject->resume_pc)
+			handler |= words[i] == inject->resume_pc;
+			if (handler && words[i] >= inject->code && words[i] < end)
 				return true;
 		}
 	}
 	return false;
+}
+
+/* Does a call use the wire that began before it was taken out of use? */
+static bool is_wire_used(struct inject *inject)
+{
+	uint64_t inside;
+
+	return process_read(inject->process, inject->wire + offsetof(struct agent_head, inside),
+			    &inside, sizeof(inside)) != sizeof(inside) ||
+	       inside != 0;
 }
 
 static bool is_inside(struct inject *inject, pid_t tid)
@@ -343,7 +355,9 @@ bool inject_await_outside(struct inject *inject)
 			if (!is_inside(inject, left->tids.items[i]))
 				left->tids.items[i] = left->tids.items[--left->tids.n];
 		}
-		if (left->tids.n == 0)
+		/* Who was seen outside may be in an original that it was called for, and counts
+		 * until it has come back. */
+		if (left->tids.n == 0 && !is_wire_used(inject))
 			return true;
 		nanosleep(&pause, NULL);
 	}

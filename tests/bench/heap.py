@@ -19,7 +19,7 @@ def pairs(target, seconds):
     deadline = time.monotonic() + seconds
     target.stdout.readline()
     found = []
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or len(found) < 3:
         found.append(float(target.stdout.readline()))
     return min(found)
 

@@ -73,6 +73,8 @@ static int teardown(void **state)
 {
 	struct agent *agent = *state;
 
+	/* Whatever was called has come back. */
+	assert_int_equal(agent->wire->head.inside, 0);
 	munmap(agent->code, agent_image_size + AGENT_PAGE);
 	munmap(agent->wire, sizeof(*agent->wire));
 	free(agent);
