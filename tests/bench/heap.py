@@ -14,13 +14,15 @@ from bench import CPROF, RUNS, VICTIMS, Folder, Table, end, goal
 UNITS = {"ns": 1e-6, "us": 1e-3, "ms": 1, "s": 1e3}
 
 
-def pairs(target, seconds):
-    """ns per pair: the least of what it prints, which others on the machine disturbed least."""
-    deadline = time.monotonic() + seconds
-    target.stdout.readline()
+def pairs(target, n=10):
+    """ns per pair from now on: the least of what it prints, which others on the machine disturbed
+    least."""
+    start = time.monotonic()
     found = []
-    while time.monotonic() < deadline or len(found) < 3:
-        found.append(float(target.stdout.readline()))
+    while len(found) < n:
+        since, ns = map(float, target.stdout.readline().split())
+        if since > start:
+            found.append(ns)
     return min(found)
 
 
@@ -34,13 +36,13 @@ def main():
                                       stdout=subprocess.PIPE, text=True)
             try:
                 for _ in range(RUNS):
-                    without = pairs(target, 1)
+                    without = pairs(target)
                     cprof = subprocess.Popen([CPROF, "record", "--type", "heap", "-p",
                                               str(target.pid), "-d", "100s", "-o",
                                               folder.path("h.pb.gz")], stderr=subprocess.PIPE,
                                              text=True)
                     time.sleep(0.5)
-                    counted = pairs(target, 1)
+                    counted = pairs(target)
                     cprof.send_signal(signal.SIGINT)
                     said = cprof.communicate()[1]
                     cost.add(f"without, {threads} threads", without)

@@ -36,7 +36,7 @@ class HeapCase(Case):
         target.process.stdin.flush()
         return target.process.stdout.readline().decode().split()
 
-    def allocate(self, name, rounds, rate=100000, env=None):
+    def allocate(self, name, rounds, rate=250000, env=None):
         """Records a victim's work; (profile, {site: (allocated, in use)}, what cprof said)."""
         with Target([victim(name), str(rounds)], wait_for="ready", stdin=subprocess.PIPE,
                     env=dict(os.environ, **(env or {}))) as target:
@@ -77,26 +77,26 @@ class Heap(HeapCase):
     def test_c(self):
         for name in "allocs", "allocs-hardened", "allocs-lazy":
             with self.subTest(name):
-                self.check(*self.allocate(name, 4000), leaf=["malloc", "calloc", "realloc"])
+                self.check(*self.allocate(name, 8000), leaf=["malloc", "calloc", "realloc"])
 
     def test_cxx(self):
         for name in "allocs-cxx", "allocs-cxx-clang":
             with self.subTest(name):
-                profile, truth, said = self.allocate(name, 12000)
+                profile, truth, said = self.allocate(name, 24000)
                 self.check(profile, truth, said, leaf=["malloc"])
                 self.assertIn("_Znwm", profile.cumulative(1))
 
     def test_jemalloc(self):
         if not os.path.exists(JEMALLOC):
             self.skipTest("no libjemalloc.so.2")
-        self.check(*self.allocate("allocs", 4000, env={"LD_PRELOAD": JEMALLOC}))
-        profile, truth, said = self.allocate("allocs-cxx", 12000, env={"LD_PRELOAD": JEMALLOC})
+        self.check(*self.allocate("allocs", 8000, env={"LD_PRELOAD": JEMALLOC}))
+        profile, truth, said = self.allocate("allocs-cxx", 24000, env={"LD_PRELOAD": JEMALLOC})
         # Its operator new does not call malloc.
         self.check(profile, truth, said, leaf=["_Zn"])
 
     def test_musl(self):
         need("musl-gcc")
-        profile, truth, said = self.allocate("allocs-musl", 4000)
+        profile, truth, said = self.allocate("allocs-musl", 8000)
         # Without unwind tables in the library the leaf alone tells who allocated.
         self.assertGreater(profile.total(1), 0.8 * sum(a for a, _ in truth.values()), said)
 

@@ -2,8 +2,9 @@
 /*
  * What a pair of malloc(3) and free(3) costs.
  *
- *	pairs THREADS	prints, ten times a second, the CPU time in ns that one pair took since
- *			the last line, over all threads
+ *	pairs THREADS	prints, ten times a second, when the line before was printed (seconds, of
+ *			CLOCK_MONOTONIC), and the CPU time in ns that a pair took since, over all
+ *			threads
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -30,11 +31,11 @@ static void *work(void *arg)
 	return arg;
 }
 
-static double cpu_ns(void)
+static double clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	clock_gettime(clock, &ts);
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
@@ -42,7 +43,7 @@ int main(int argc, char **argv)
 {
 	int threads = argc > 1 ? atoi(argv[1]) : 1;
 	unsigned long before = 0;
-	double cpu = cpu_ns();
+	double cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), since = clock_ns(CLOCK_MONOTONIC);
 	pthread_t thread;
 
 	while (threads--)
@@ -52,11 +53,12 @@ int main(int argc, char **argv)
 		unsigned long pairs;
 
 		usleep(100000);
-		now = cpu_ns();
+		now = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 		pairs = n_pairs;
-		printf("%.2f\n", (now - cpu) / (double)(pairs - before));
+		printf("%.6f %.2f\n", since / 1e9, (now - cpu) / (double)(pairs - before));
 		fflush(stdout);
 		before = pairs;
 		cpu = now;
+		since = clock_ns(CLOCK_MONOTONIC);
 	}
 }
