@@ -114,7 +114,7 @@ class Heap(HeapCase):
     def test_all_is_freed(self):
         for name in "allocs", "allocs-cxx":
             with Target([victim(name), "2000"], wait_for="ready", stdin=subprocess.PIPE) as target:
-                cprof = self.start(target, "--heap-rate", 20000)
+                cprof = self.start(target, "--heap-rate", 200000)
                 self.line(target)
                 self.assertEqual(self.line(target), ["freed"])
                 profile, said = self.end(cprof)
