@@ -24,7 +24,7 @@ struct agent_call {
 	uint64_t size;
 	struct agent_live old;   /* realloc(3): what was there, … */
 	uint64_t moved, sampled; /* … if it was a sampled one */
-	uint64_t align;
+	uint64_t pad;            /* keeps the stack aligned */
 };
 
 _Static_assert(sizeof(struct agent_call) % 16 == 8, "the stack stays aligned");

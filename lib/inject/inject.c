@@ -301,11 +301,6 @@ uint64_t inject_wire_addr(const struct inject *inject)
 	return inject->wire;
 }
 
-const struct inject_stats *inject_stats(const struct inject *inject)
-{
-	return &inject->stats;
-}
-
 struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats)
 {
 	if (!inject)

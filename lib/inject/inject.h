@@ -84,5 +84,3 @@ int inject_stop(struct inject *inject);
  * @param ret_stats	final; may be NULL
  */
 struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats);
-
-const struct inject_stats *inject_stats(const struct inject *inject);

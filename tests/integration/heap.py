@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of heap profiles share: is the agent in, what does a profile say of a site."""
 import math
-import os
 import re
 
-from harm import wait_until
+from harm import states, wait_until
 
 
 def is_counted(pid):
@@ -37,13 +36,7 @@ def wait_until_counted(pid):
             return memory.read(8) != bytes(8)
     wait_until(is_on)
     # It is switched on while threads stand still, right before the import tables are written.
-    wait_until(lambda: all(state not in "tT" for state in states(pid)))
-
-
-def states(pid):
-    for tid in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{tid}/stat") as file:
-            yield file.read().rsplit(")", 1)[1].split()[0]
+    wait_until(lambda: not states(pid) & {"t", "T"})
 
 
 class Estimate:
