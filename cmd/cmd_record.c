@@ -15,6 +15,7 @@
 #include "module/module.h"
 #include "options.h"
 #include "record_files.h"
+#include "record_heap.h"
 #include "record_options.h"
 #include "record_push.h"
 #include "record_summary.h"
@@ -136,6 +137,8 @@ static int run(struct record *record)
 	}
 	record->options.sampling.session.sampler.stop_fd = stop_fd;
 	record->options.sampling.session.sampler.suspend_fd = suspend_fd;
+	if (record->options.heap)
+		return record_heap(&record->options);
 	if (!prepare(record))
 		return CMD_FAILED;
 	record_files_guard(&record->files);

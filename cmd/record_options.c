@@ -2,17 +2,21 @@
 #include "record_options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "cmd.h"
 #include "options.h"
 
 #define DEFAULT_DURATION 30000000000ULL
 #define DEFAULT_DURATION_THREADS 2000000000ULL
+#define MAX_HEAP_RATE (1ULL << 40)
 
 enum {
 	OPTION_EXIT_STATUS = SAMPLING_OPTIONS_END,
 	OPTION_PARKED,
+	OPTION_HEAP_RATE,
 };
 
 static const struct option_row rows[] = {
@@ -25,8 +29,10 @@ static const struct option_row rows[] = {
 	 OPTION_FILE},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
 	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; a file for "
-	 "each",
-	 "cpu wall block mutex threadcreate threads"},
+	 "each; or heap, allocs",
+	 "cpu wall block mutex threadcreate threads heap allocs"},
+	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
+	 "heap, allocs: mean bytes between two samples; 1: all (default 524288)"},
 	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},
 	SAMPLING_ROWS_HOW,
 	PUSH_ROWS,
@@ -45,12 +51,51 @@ const struct option_table record_options_table = {
 	.see = "cprof-record(1)",
 };
 
+/* These are not sampled by ticks, and stand alone. Sets *ret_is when the type is one of them; false
+ * after saying what does not go with it. */
+static bool parse_heap(struct record_options *options, const char *text, bool *ret_is)
+{
+	bool heap = strcmp(text, "heap") == 0, allocs = strcmp(text, "allocs") == 0;
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *part;
+	bool among = false;
+
+	*ret_is = heap || allocs;
+	while (!*ret_is && copy && (part = strsep(&rest, ",")))
+		among |= strcmp(part, "heap") == 0 || strcmp(part, "allocs") == 0;
+	if (among || (*ret_is && (options->heap || options->sampling.session.sampler.types)) ||
+	    (!*ret_is && options->heap)) {
+		fprintf(stderr, "cprof: --type heap and --type allocs cannot be combined with "
+				"other types; record one after the other.\n");
+		return false;
+	}
+	if (*ret_is)
+		options->heap = heap ? "heap" : "allocs";
+	return true;
+}
+
+static bool parse_rate(const char *text, uint64_t *ret_rate)
+{
+	if (parse_u64(text, 1, MAX_HEAP_RATE, ret_rate) == 0)
+		return true;
+	fprintf(stderr, "cprof: --heap-rate wants bytes, from 1 to %llu, not '%s'.\n",
+		MAX_HEAP_RATE, text);
+	return false;
+}
+
 static bool parse_one(struct record_options *options, int option, const char *text)
 {
+	bool is_heap;
+
 	switch (option) {
 	case 'n':
 		options->sampling.name = text;
 		return true;
+	case SAMPLING_TYPE:
+		return parse_heap(options, text, &is_heap) &&
+		       (is_heap || sampling_parse(&options->sampling, option, text));
+	case OPTION_HEAP_RATE:
+		return parse_rate(text, &options->heap_rate);
 	case 'o':
 		options->output_path = text;
 		return true;
@@ -73,6 +118,34 @@ static bool parse_one(struct record_options *options, int option, const char *te
 	}
 }
 
+/* What goes with heap profiles, and with nothing else. */
+static bool check_heap(const struct record_options *options)
+{
+	const struct sampler_options *sampler = &options->sampling.session.sampler;
+	const char *other = sampler->children          ? "--children"
+			    : options->sampling.tids.n ? "--tid"
+			    : options->push.url        ? "--push"
+						       : NULL;
+
+	if (!options->heap && options->heap_rate) {
+		fprintf(stderr, "cprof: --heap-rate goes with --type heap and allocs only.\n");
+		return false;
+	}
+	if (!options->heap)
+		return true;
+	if (sampler->argv) {
+		fprintf(stderr,
+			"cprof: --type %s is of a process that runs: start the command, then use "
+			"-p "
+			"PID.\n",
+			options->heap);
+		return false;
+	}
+	if (other)
+		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other, options->heap);
+	return !other;
+}
+
 static int parse(struct record_options *options, int argc, char **argv)
 {
 	struct sampler_options *sampler = &options->sampling.session.sampler;
@@ -92,6 +165,8 @@ static int parse(struct record_options *options, int argc, char **argv)
 		fprintf(stderr, "cprof: --exit-status goes with -- COMMAND only.\n");
 		return CMD_USAGE;
 	}
+	if (!check_heap(options))
+		return CMD_USAGE;
 	if (!sampler->types)
 		sampler->types = SAMPLER_CPU;
 	if (sampler->keep_parked && !(sampler->types & SAMPLER_BLOCK)) {

@@ -11,6 +11,8 @@ struct record_options {
 	struct sampling sampling;
 	struct push_command push;
 	const char *output_path;
+	const char *heap;   /* "heap" or "allocs": not sampled by ticks; NULL: it is */
+	uint64_t heap_rate; /* 0: the default */
 	bool exit_status, quiet;
 	unsigned verbose;
 };

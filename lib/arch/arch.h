@@ -62,6 +62,16 @@ struct arch_transfer {
 	bool keeps_error; /* its socket keeps what it was interrupted with: tracee_mend_socket() */
 };
 
+/** A thread that was stopped, and how it is to go on if nobody is there to say so. */
+struct arch_resume {
+	const void *user;   /* its register block */
+	const void *vector; /* its NT_X86_XSTATE or the like, … */
+	size_t vector_size; /* … of so many bytes */
+	uint64_t mask;      /* its blocked signals */
+	int64_t restarted;  /* the call that restart_syscall(2) continues if it is in that one */
+	uint64_t resume_pc; /* target address of resume_code */
+};
+
 struct arch {
 	const char *name;
 	bool (*plt_slot)(const uint8_t *code, size_t size, uint64_t svma, uint64_t *ret_slot);
@@ -82,6 +92,19 @@ struct arch {
 	uint16_t user_args[6];
 	uint16_t user_mode;    /* tells 64-bit code from 32-bit code … */
 	uint64_t user_mode_32; /* … which has this value there */
+
+	uint16_t user_tp; /* thread pointer: base of the thread's own variables */
+
+	/* Code that every C library has somewhere: a system call and a return behind it; and the
+	 * end of signal handlers, sigreturn(2). */
+	const uint8_t *call_code, *resume_code;
+	size_t call_code_size, resume_code_size;
+	void (*call_set)(void *user, uint64_t nr, const uint64_t *args, uint64_t pc, uint64_t sp);
+	size_t (*resume_frame)(const struct arch_resume *resume, uint8_t *bytes, size_t cap,
+			       uint64_t *ret_addr);
+
+	/* Relocations that put the address of a function into a word: ELF types. */
+	uint32_t reloc_jump_slot, reloc_glob_dat, reloc_word;
 
 	uint64_t restart_syscall; /* number of restart_syscall(2) */
 	unsigned n_syscalls;
@@ -141,6 +164,31 @@ bool arch_call_before(const struct arch *arch, const uint8_t *end, size_t size, 
 
 /** The number of the system call whose instructions end here, -1 when there is none. */
 int64_t arch_syscall_before(const struct arch *arch, const uint8_t *end, size_t size);
+
+/**
+ * Puts a system call into a register block: to be made by code at pc as of call_code, with sp as
+ * the stack pointer. A call that was entered before is forgotten.
+ */
+static inline void arch_call_set(const struct arch *arch, void *user, uint64_t nr,
+				 const uint64_t *args, uint64_t pc, uint64_t sp)
+{
+	arch->call_set(user, nr, args, pc, sp);
+}
+
+/**
+ * Makes what a stopped thread needs on its stack, below its red zone, to return to where it is by
+ * itself: with the stack pointer at ret_addr it has only to return. An interrupted system call
+ * begins anew.
+ *
+ * @param bytes, cap	room for the frame
+ * @param ret_addr	target address that the bytes belong to
+ * @return size of the frame, 0 when there is no room for it
+ */
+static inline size_t arch_resume_frame(const struct arch *arch, const struct arch_resume *resume,
+				       uint8_t *bytes, size_t cap, uint64_t *ret_addr)
+{
+	return arch->resume_frame(resume, bytes, cap, ret_addr);
+}
 
 /** Name of a system call, or "syscall" for a number without one. */
 const char *arch_syscall_name(const struct arch *arch, int nr);

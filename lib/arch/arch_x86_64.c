@@ -3,6 +3,7 @@
 #ifdef __x86_64__
 
 #include <asm/unistd.h>
+#include <elf.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/user.h>
@@ -101,6 +102,10 @@ static bool plt_slot(const uint8_t *code, size_t size, uint64_t svma, uint64_t *
 	return true;
 }
 
+/* syscall; ret. And __restore_rt of glibc and musl: mov $15, %rax; syscall. */
+static const uint8_t call_code[] = {0x0f, 0x05, 0xc3};
+static const uint8_t resume_code[] = {0x48, 0xc7, 0xc0, __NR_rt_sigreturn, 0, 0, 0, 0x0f, 0x05};
+
 static const struct arch x86_64 = {
 	.name = "x86_64",
 	.plt_slot = plt_slot,
@@ -121,6 +126,16 @@ static const struct arch x86_64 = {
 	.user_args = {AT(rdi), AT(rsi), AT(rdx), AT(r10), AT(r8), AT(r9)},
 	.user_mode = AT(cs),
 	.user_mode_32 = 0x23, /* __USER32_CS, arch/x86/include/asm/segment.h */
+	.user_tp = AT(fs_base),
+	.call_code = call_code,
+	.call_code_size = sizeof(call_code),
+	.resume_code = resume_code,
+	.resume_code_size = sizeof(resume_code),
+	.call_set = arch_x86_64_call_set,
+	.resume_frame = arch_x86_64_resume_frame,
+	.reloc_jump_slot = R_X86_64_JUMP_SLOT,
+	.reloc_glob_dat = R_X86_64_GLOB_DAT,
+	.reloc_word = R_X86_64_64,
 	.restart_syscall = __NR_restart_syscall,
 	.n_syscalls = ARRAY_SIZE(syscalls),
 	.syscalls = syscalls,

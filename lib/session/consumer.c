@@ -244,3 +244,20 @@ int consumer_take(struct consumer *c, const struct snapshot *snapshot)
 	consumer_ask(c);
 	return err_trace(r);
 }
+
+int consumer_take_stack(struct consumer *c, const struct snapshot *snapshot, uint32_t *ret_stack)
+{
+	struct consumer_image *image;
+	int r = consumer_image_get(c, snapshot->generation, snapshot->pid, &image);
+
+	if (r >= 0)
+		r = take_stack(c, image, snapshot, ret_stack);
+	consumer_ask(c);
+	return err_trace(r);
+}
+
+int consumer_named_stack(struct consumer *c, const char *name, uint32_t *ret_stack)
+{
+	*ret_stack = 0;
+	return err_trace(consumer_push_named(c, "[cprof]", &c->cprof_mapping, name, ret_stack));
+}

@@ -32,6 +32,14 @@ struct consumer *consumer_free(struct consumer *consumer);
 /** Adds one snapshot to the profile. Returns 0 or -ENOMEM. */
 int consumer_take(struct consumer *consumer, const struct snapshot *snapshot);
 
+/** The same for a SNAPSHOT_STACK whose values somebody else keeps: only its stack is made. Returns
+ * 0 or -ENOMEM. */
+int consumer_take_stack(struct consumer *consumer, const struct snapshot *snapshot,
+			uint32_t *ret_stack);
+
+/** The stack of a sample that has none: a name in brackets. Returns 0 or -ENOMEM. */
+int consumer_named_stack(struct consumer *consumer, const char *name, uint32_t *ret_stack);
+
 /** Names every location that has no name yet and sets the mappings' flags. Returns 0 or -ENOMEM. */
 int consumer_symbolize(struct consumer *consumer);
 

@@ -78,6 +78,8 @@ struct snapshot {
 	uint32_t parked;     /* the one wait of a thread that did not move all the time */
 	uint32_t created;    /* threads that it has made at this moment */
 	uint32_t round;      /* of reads: tells the one that struct sampler_shared speaks of */
+	uint64_t alloc_id;   /* of a sampled allocation, from 1 on; 0: it is none … */
+	uint64_t alloc_size; /* … of so many bytes */
 	uint64_t args[6];    /* of the call, where the thread was read without a stop */
 	struct arch_regs regs;
 	uint64_t stack_addr; /* target address of bytes[0] */

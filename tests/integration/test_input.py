@@ -38,7 +38,7 @@ class Usage(Case):
         self.refused("-p", "1", "-n", "x", says="one of -p PID")
         self.refused("-p", "1", "--", "true", says="one of -p PID")
         self.refused("--bogus", says="record --help")
-        self.refused("-p", "1", "--type", "heap", says="known: cpu")
+        self.refused("-p", "1", "--type", "goroutine", says="known: cpu")
         self.refused("-p", "1", "--unwinder", "x", says="known: fast, libunwind")
         self.refused("-p", "1", "--exit-status", says="--exit-status goes with")
         self.refused("--tid", "5", "--", "true", says="--tid goes with")

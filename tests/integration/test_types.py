@@ -95,8 +95,8 @@ class Several(Types):
             done = self.cprof("record", *args, "--", "true", expect=status)
             self.assertEqual(os.listdir(self.folder), [])
             return done.stderr
-        self.assertIn("no profile type 'heap'; known: cpu, wall, block, mutex, threadcreate, ",
-                      refused("--type=cpu,heap"))
+        self.assertIn("no profile type 'goroutine'; known: cpu, wall, block, mutex, threadcreate, ",
+                      refused("--type=cpu,goroutine"))
         self.assertIn("cannot be combined", refused("--type=threads,cpu"))
         self.assertIn("no profile type ''", refused("--type=cpu,"))
         self.assertIn("stdout", refused("--type=cpu,wall", "-o", "-", status=2))

@@ -11,7 +11,7 @@ cprof = sys.argv[2]
 wrong = []
 
 RANKS = {"base": 0, "arch": 1, "profile": 1, "snapshot": 3, "process": 2, "pprof": 2, "report": 2,
-         "module": 3, "tracee": 3, "unwind": 4, "symbol": 4, "push": 5, "source": 5,
+         "agent": 1, "module": 3, "tracee": 3, "inject": 4, "unwind": 4, "symbol": 4, "push": 5, "source": 5,
          "session": 6, "serve": 7}
 CEILING = 600
 ARCH_MACRO = re.compile(r"__(x86_64|aarch64|i386|arm|riscv)\w*__|asm/unistd")

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Entry and fast path of the agent on x86-64 (System V psABI 1.0).
+ *
+ * A slot of an import table points to one of the stubs, which looks up its entry and jumps to the
+ * entry's handler. A call that is not sampled jumps on to its original with the stack and all
+ * argument registers as they came; used are rax, r10 and r11, which no C function gets anything in
+ * (variadic ones, and those with a static chain, are not wrapped). The thread pointer is the word
+ * at %fs:0 (ELF Handling For Thread-Local Storage, 3.4.6).
+ */
+#include "agent/agent_wire.h"
+
+#define REG(n) (8 * (n))(%rsp)
+#define CALL_OWNER 136(%rsp)
+#define CALL_ENTRY 144(%rsp)
+#define CALL_COUNTED 152(%rsp)
+#define CALL_RESULT 160(%rsp)
+#define CALL_SIZE 232
+
+	.section .table, "a", @progbits
+	.globl agent_table
+	.hidden agent_table
+	.type agent_table, @object
+agent_table:
+	.asciz "cprof agent 001"
+	.zero AGENT_PAGE - 16
+	.size agent_table, AGENT_PAGE
+
+	.text
+	.globl agent_stubs
+	.hidden agent_stubs
+	.balign 64
+agent_stubs:
+	.set entry, 0
+	.rept AGENT_MAX_ENTRIES
+	.balign 16
+	endbr64
+	lea agent_table + AGENT_TABLE_ENTRIES + AGENT_ENTRY_SIZE * entry(%rip), %r11
+	jmp *8(%r11)
+	.set entry, entry + 1
+	.endr
+
+/* rax: the wire; straight on when there is none. */
+.macro load_wire
+	mov agent_table + AGENT_TABLE_WIRE(%rip), %rax
+	test %rax, %rax
+	jz agent_straight
+.endm
+
+/* r10: the thread's slot; on to the slow path when it is not known to be its own. A zeroed wire,
+ * in a child of fork, has no owners. */
+.macro load_slot
+	movabs $AGENT_HASH, %r10
+	imul %fs:0, %r10
+	shr $46, %r10
+	and $0x3ffc0, %r10d
+	lea AGENT_WIRE_SLOTS(%rax, %r10), %r10
+	mov %fs:0, %rax
+	cmp %rax, (%r10)
+	jne agent_slow
+.endm
+
+.macro count_down size
+	sub \size, AGENT_SLOT_LEFT(%r10)
+	jle agent_slow_counted
+	jmp *(%r11)
+.endm
+
+/* Flags tell whether an address may be one that lives. */
+.macro test_filter address
+	movabs $AGENT_HASH, %r10
+	imul \address, %r10
+	shr $(64 - AGENT_FILTER_BITS), %r10
+	cmpb $0, AGENT_WIRE_FILTER(%rax, %r10)
+.endm
+
+.macro handler name
+	.globl \name
+	.hidden \name
+	.type \name, @function
+	.balign 32
+\name:
+.endm
+
+handler agent_alloc_arg0
+	load_wire
+	load_slot
+	count_down %rdi
+
+handler agent_alloc_arg1
+	load_wire
+	load_slot
+	count_down %rsi
+
+handler agent_alloc_arg2
+	load_wire
+	load_slot
+	count_down %rdx
+
+handler agent_alloc_args01
+	load_wire
+	load_slot
+	mov %rdi, %rax
+	imul %rsi, %rax
+	jo agent_straight
+	count_down %rax
+
+handler agent_realloc_arg1
+	load_wire
+	test_filter %rdi
+	jne agent_slow
+	load_slot
+	count_down %rsi
+
+handler agent_realloc_args12
+	load_wire
+	test_filter %rdi
+	jne agent_slow
+	load_slot
+	mov %rsi, %rax
+	imul %rdx, %rax
+	jo agent_straight
+	count_down %rax
+
+handler agent_free_arg0
+	load_wire
+	test_filter %rdi
+	jne agent_slow
+agent_straight:
+	jmp *(%r11)
+
+agent_slow_counted:
+	mov $1, %eax
+	jmp 1f
+agent_slow:
+	xor %eax, %eax
+1:	sub $CALL_SIZE, %rsp
+	mov %rax, CALL_COUNTED
+	mov %r11, CALL_ENTRY
+	mov %fs:0, %rax
+	mov %rax, CALL_OWNER
+	lea CALL_SIZE(%rsp), %rax
+	mov %rax, REG(7)
+	mov (%r11), %rax
+	mov %rax, REG(16)
+	mov %rdx, REG(1)
+	mov %rcx, REG(2)
+	mov %rbx, REG(3)
+	mov %rsi, REG(4)
+	mov %rdi, REG(5)
+	mov %rbp, REG(6)
+	mov %r8, REG(8)
+	mov %r9, REG(9)
+	mov %r12, REG(12)
+	mov %r13, REG(13)
+	mov %r14, REG(14)
+	mov %r15, REG(15)
+	mov %rsp, %rdi
+	call agent_before
+	test %eax, %eax
+	jz 2f
+	call restore
+	call *16(%r11)
+	mov %rax, CALL_RESULT
+	mov %rsp, %rdi
+	call agent_after
+	test %eax, %eax
+	jnz 2f
+	mov CALL_RESULT, %rax
+	add $CALL_SIZE, %rsp
+	ret
+2:	call restore
+	add $CALL_SIZE, %rsp
+	jmp *(%r11)
+
+/* What the original may look at; the return address of this call lies below the call. */
+restore:
+	mov 8 + 144(%rsp), %r11
+	mov 8 + 8 * 1(%rsp), %rdx
+	mov 8 + 8 * 2(%rsp), %rcx
+	mov 8 + 8 * 4(%rsp), %rsi
+	mov 8 + 8 * 5(%rsp), %rdi
+	mov 8 + 8 * 8(%rsp), %r8
+	mov 8 + 8 * 9(%rsp), %r9
+	ret
+
+/* process_vm_readv(pid, local, 1, remote, 1, 0), number 310; system calls take their fourth
+ * argument in r10 and use up rcx and r11 (syscall(2)). */
+	.globl agent_copy
+	.hidden agent_copy
+	.type agent_copy, @function
+agent_copy:
+	sub $40, %rsp
+	mov %rsi, (%rsp)
+	mov %rcx, 8(%rsp)
+	mov %rdx, 16(%rsp)
+	mov %rcx, 24(%rsp)
+	mov %rsp, %rsi
+	mov $1, %edx
+	lea 16(%rsp), %r10
+	mov $1, %r8d
+	xor %r9d, %r9d
+	mov $310, %eax
+	syscall
+	add $40, %rsp
+	xor %ecx, %ecx
+	test %rax, %rax
+	cmovs %rcx, %rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of things, such that being killed anywhere leaves the target with calls that work:
+ *
+ *	code area, its entries	before a slot points there
+ *	wire			noted before the table names it for use, and unmapped when nobody is
+ *				inside
+ *	slots			each old or new; the table alone tells the old value of a new one
+ */
+#include "inject/inject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "inject/inject_priv.h"
+
+/* How often a thread that is fit is looked for among those that run. */
+#define THREAD_TRIES 50
+
+/* A thread comes when it gets a CPU, or is done with what cannot be interrupted. */
+#define LATE_LIMIT NSEC_PER_SEC
+
+static int check_threads(struct inject *inject)
+{
+	if (process_tasks_read(inject->process, &inject->tasks) < 0)
+		return INJECT_GONE;
+	for (size_t i = 0; i < inject->tasks.tids.n; i++) {
+		_cleanup_free_ char *status = NULL;
+		const char *features;
+		pid_t tid = inject->tasks.tids.items[i];
+
+		if (process_status_read(tid, &status) < 0)
+			continue;
+		if (process_status_number(status, "Seccomp", 10) > 0)
+			return INJECT_SECCOMP;
+		features = strstr(status, "x86_Thread_features:");
+		if (features && memmem(features, strcspn(features, "\n"), "shstk", 5))
+			return INJECT_SHADOW_STACK;
+	}
+	return INJECT_OK;
+}
+
+/* Does an import table lead to an allocator, and is it the one that the program uses? */
+static int check_slots(const struct inject *inject)
+{
+	static const char *const own[] = {"malloc", "je_malloc", "tc_malloc", "mi_malloc",
+					  "_rjem_malloc"};
+	const struct inject_module *main = inject_module_main(inject);
+
+	if (main && module_defines(main->module, own, ARRAY_SIZE(own)))
+		return main->slots.n ? INJECT_OWN_ALLOCATOR : INJECT_NO_SLOTS;
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		if (inject->modules.items[i]->mapped && inject->modules.items[i]->slots.n > 0)
+			return INJECT_OK;
+	}
+	return INJECT_NO_SLOTS;
+}
+
+static int look_first(struct inject *inject)
+{
+	int r = check_threads(inject);
+
+	process_mark_read(inject->process, &inject->mark);
+	inject->inner_pid = process_inner_tid(inject->process, process_pid(inject->process));
+	if (r == INJECT_OK && !inject->mark.addr)
+		r = INJECT_GONE;
+	if (r == INJECT_OK)
+		r = inject_look(inject);
+	if (r == INJECT_OK)
+		r = check_slots(inject);
+	if (r == INJECT_OK)
+		r = inject_find_agent(inject);
+	if (r == INJECT_OK && !inject_find_code(inject))
+		r = INJECT_NO_CODE;
+	return r;
+}
+
+int inject_new(struct process *process, uint64_t rate, struct inject **ret_inject)
+{
+	struct inject *inject = calloc(1, sizeof(*inject));
+	int r;
+
+	if (!inject)
+		return err_trace(-ENOMEM);
+	inject->process = process;
+	inject->arch = arch_native();
+	inject->rate = rate;
+	inject->mem_fd = openat(process_dirfd(process), "mem", O_RDWR | O_CLOEXEC);
+	r = inject->mem_fd < 0 ? INJECT_DENIED : tracee_set_new(&inject->set);
+	if (r == 0)
+		r = module_map_new(process, &inject->map);
+	if (r == 0)
+		r = look_first(inject);
+	if (r != INJECT_OK) {
+		inject_free(inject, NULL);
+		return r < 0 ? err_trace(r) : r;
+	}
+	*ret_inject = inject;
+	return INJECT_OK;
+}
+
+/* While the threads that run stand still. */
+static void write_slots(struct inject *inject)
+{
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		struct inject_module *m = inject->modules.items[i];
+
+		for (size_t k = 0; k < m->slots.n && m->mapped; k++) {
+			struct inject_slot *slot = &m->slots.items[k];
+			uint64_t found;
+
+			if (!slot->wanted ||
+			    pread(inject->mem_fd, &found, 8, (off_t)slot->addr) != 8)
+				continue;
+			slot->wanted = found == slot->old &&
+				       inject_write(inject, slot->addr, &slot->new, 8);
+			inject->stats.n_left += !slot->wanted;
+		}
+	}
+}
+
+static void count_slots(struct inject *inject)
+{
+	inject->stats.n_slots = inject->stats.n_modules = 0;
+	inject->stats.n_left = 0;
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		const struct inject_module *m = inject->modules.items[i];
+		uint32_t n = 0;
+
+		for (size_t k = 0; k < m->slots.n; k++)
+			n += m->slots.items[k].wanted;
+		inject->stats.n_slots += n;
+		inject->stats.n_modules += n > 0;
+	}
+}
+
+/* Entries and their number, then the wire; each in one place that the agent reads. */
+static bool write_table(struct inject *inject)
+{
+	struct agent_table *table = &inject->table;
+
+	return inject_write(inject, inject->code + AGENT_TABLE_ENTRIES, table->entries,
+			    table->n_entries * sizeof(*table->entries)) &&
+	       inject_write(inject, inject->code + offsetof(struct agent_table, n_entries),
+			    &table->n_entries, sizeof(table->n_entries));
+}
+
+static bool write_wire(struct inject *inject, uint64_t wire)
+{
+	inject->table.wire = wire;
+	return inject_write(inject, inject->code + AGENT_TABLE_WIRE, &wire, sizeof(wire));
+}
+
+static void restore(struct inject *inject)
+{
+	write_slots(inject);
+	(void)write_wire(inject, 0);
+}
+
+/* Until it was mapped, the code area was planned to be at address 0. */
+static void rebase(struct inject *inject)
+{
+	for (uint32_t i = 0; i < inject->table.n_entries; i++)
+		inject->table.entries[i].handler += inject->code;
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		struct inject_module *m = inject->modules.items[i];
+
+		for (size_t k = 0; k < m->slots.n; k++)
+			m->slots.items[k].new += inject->code;
+	}
+}
+
+static void bring_in(struct inject *inject)
+{
+	bool is_new = !inject->code;
+
+	inject->result = inject_map(inject);
+	if (inject->result != INJECT_OK)
+		return;
+	if (is_new)
+		rebase(inject);
+	inject->patched = true;
+	if (write_table(inject) && write_wire(inject, inject->wire))
+		write_slots(inject);
+	else
+		inject->result = INJECT_DENIED;
+}
+
+static void unmap(struct inject *inject)
+{
+	inject->result = inject_unmap(inject);
+}
+
+int inject_stop(struct inject *inject)
+{
+	int r;
+
+	if (!inject->patched)
+		return INJECT_OK;
+	if (inject_is_gone(inject))
+		return INJECT_GONE;
+	r = inject_look(inject);
+	if (r != INJECT_OK)
+		return r;
+	inject->stats.n_left = 0;
+	inject_plan_back(inject);
+	r = inject_stopped(inject, restore, &inject->stats.stop_ns);
+	if (r == INJECT_OK)
+		inject->patched = false;
+	return r;
+}
+
+/* While threads stand still, until one is there that can be used for it. */
+static int with_thread(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
+{
+	int r = INJECT_OK;
+
+	for (unsigned tries = 0; tries < THREAD_TRIES && r == INJECT_OK; tries++) {
+		inject->result = INJECT_NO_THREAD;
+		r = inject_stopped(inject, then, ret_ns);
+		if (r == INJECT_OK && inject->result != INJECT_NO_THREAD)
+			break;
+	}
+	return r != INJECT_OK ? r : inject->result;
+}
+
+static void remove_wire(struct inject *inject)
+{
+	if (!inject->wire || inject_is_gone(inject))
+		return;
+	inject->stats.left_wire = !inject_await_outside(inject) ||
+				  with_thread(inject, unmap, &inject->stats.remove_ns) != INJECT_OK;
+	inject->wire = 0;
+}
+
+/* What a cprof that was killed has left. */
+static int take_over(struct inject *inject)
+{
+	int r;
+
+	if (!inject->code || !(inject->table.mapped_size || inject_plan_back(inject)))
+		return INJECT_OK;
+	inject->wire = inject->table.mapped;
+	inject->wire_left = inject->table.mapped_size;
+	inject->stats.took_over = true;
+	inject->patched = true;
+	r = inject_stop(inject);
+	if (r == INJECT_OK)
+		remove_wire(inject);
+	return r;
+}
+
+static int start(struct inject *inject)
+{
+	int r = take_over(inject);
+
+	if (r == INJECT_OK && inject_plan(inject) == 0)
+		r = INJECT_NO_SLOTS;
+	if (r == INJECT_OK)
+		r = with_thread(inject, bring_in, &inject->stats.start_ns);
+	if (r != INJECT_OK)
+		return r;
+	count_slots(inject);
+	return inject->stats.n_slots ? INJECT_OK : INJECT_DENIED;
+}
+
+int inject_start(struct inject *inject)
+{
+	int r = start(inject);
+
+	/* Its memory is what we may not write to any more. */
+	return r == INJECT_DENIED && inject_is_gone(inject) ? INJECT_GONE : r;
+}
+
+int inject_renew(struct inject *inject)
+{
+	uint64_t ns;
+	int r;
+
+	if (inject_is_gone(inject))
+		return INJECT_GONE;
+	r = inject_look(inject);
+	if (r != INJECT_OK || inject_plan(inject) == 0)
+		return r;
+	if (!write_table(inject))
+		return INJECT_OK;
+	r = inject_stopped(inject, write_slots, &ns);
+	inject->stats.renewals++;
+	inject->stats.renewal_ns = MAX(inject->stats.renewal_ns, ns);
+	/* Somebody else traces it for the moment: the next time. */
+	return r == INJECT_DENIED ? INJECT_OK : r;
+}
+
+uint64_t inject_wire_addr(const struct inject *inject)
+{
+	return inject->wire;
+}
+
+struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats)
+{
+	if (!inject)
+		return NULL;
+	if (inject_stop(inject) == INJECT_OK)
+		remove_wire(inject);
+	else
+		inject->stats.left_wire = inject->wire && !inject_is_gone(inject);
+	if (inject->set)
+		inject_release_late(inject, LATE_LIMIT);
+	if (ret_stats)
+		*ret_stats = inject->stats;
+	for (size_t i = 0; i < inject->modules.n; i++)
+		inject_module_free(inject->modules.items[i]);
+	vec_deinit(&inject->modules);
+	vec_deinit(&inject->order);
+	vec_deinit(&inject->stopped);
+	process_tasks_deinit(&inject->tasks);
+	process_tasks_deinit(&inject->checked);
+	process_maps_deinit(&inject->maps);
+	module_map_free(inject->map);
+	tracee_set_free(inject->set);
+	if (inject->mem_fd >= 0)
+		close(inject->mem_fd);
+	free(inject);
+	return NULL;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent in and out of a running process: the only code that writes to a target.
+ *
+ *	inject_new()	looks at the modules; nothing is touched
+ *	inject_start()	maps the agent and points the import tables at it
+ *	inject_renew()	now and then: modules that were loaded meanwhile
+ *	inject_stop()	gives the import tables back; what was counted can still be read
+ *	inject_free()	unmaps the agent's memory
+ *
+ * All ELF parsing is done before a thread is stopped. Memory is mapped by system calls made in one
+ * stopped thread (tracee_call.h); slots of import tables are written through /proc/PID/mem, which
+ * passes RELRO, while the threads that run stand still. Blocked ones are left alone: a word is
+ * written with one instruction or a few, and they would have to wake and read it in between.
+ *
+ * The code area stays mapped for good: a program may have copied the address of free(3) out of an
+ * import table, as of a destructor, and call it whenever it likes. Its calls go straight on. What a
+ * cprof that was killed has left is taken back by the next one.
+ *
+ * One thread per handle, with SIGCHLD blocked: it is the tracer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/agent_wire.h"
+#include "process/process.h"
+
+struct inject;
+
+enum inject_result {
+	INJECT_OK = 0,
+	INJECT_GONE = 1,      /* the process has ended, or become another program by execve */
+	INJECT_NO_SLOTS,      /* no module imports an allocator: static, or Go */
+	INJECT_OWN_ALLOCATOR, /* the program has its own and calls it directly */
+	INJECT_SECCOMP,       /* a thread may not make every system call */
+	INJECT_SHADOW_STACK,  /* a thread has one, so it could not come back by itself */
+	INJECT_OTHER_AGENT,   /* an agent of another version of cprof is mapped */
+	INJECT_NO_CODE,       /* no code that makes a system call was found in it */
+	INJECT_NO_THREAD,     /* no thread could be stopped where that is safe */
+	INJECT_NO_MEMORY,     /* the target may not map more: a limit, or a policy */
+	INJECT_DENIED,        /* tracing it, or writing to it, was refused */
+};
+
+struct inject_stats {
+	uint32_t n_slots, n_modules; /* patched, in so many modules */
+	uint32_t n_left;             /* slots that hold a value of somebody else at the end */
+	uint32_t n_unresolved;       /* slots that the dynamic linker has yet to fill in */
+	/* How long threads stood still, the first one at most: to bring it in, to restore the
+	 * slots, and to unmap its memory. */
+	uint64_t start_ns, stop_ns, remove_ns;
+	uint64_t renewals, renewal_ns; /* of inject_renew(), when it had to write; longest */
+	uint32_t left_eintr;           /* calls that a stop ended with EINTR */
+	bool took_over;                /* an agent was there, which a killed cprof had left */
+	bool left_wire;                /* its memory stays mapped: a thread may be inside */
+};
+
+/**
+ * Looks at the modules of a process.
+ *
+ * @param process	borrowed; for this thread
+ * @param rate	mean bytes between two samples; 1: every allocation
+ * @return an enum inject_result, -ENOMEM
+ */
+int inject_new(struct process *process, uint64_t rate, struct inject **ret_inject);
+
+/** Brings the agent in. Returns an enum inject_result, after which, unless it is OK, the target is
+ * as it was; or -ENOMEM. */
+int inject_start(struct inject *inject);
+
+/** Looks for modules loaded since, and slots resolved since, and patches them. Returns OK, GONE or
+ * -ENOMEM. */
+int inject_renew(struct inject *inject);
+
+/** Target address of the wire; of what is at an entry's number: agent_wire.h. */
+uint64_t inject_wire_addr(const struct inject *inject);
+
+/** Restores the import tables; from here on nothing is counted. Returns OK, GONE or -ENOMEM. */
+int inject_stop(struct inject *inject);
+
+/** Stops if need be, unmaps the wire unless a thread is inside the agent, and frees the handle.
+ *
+ * @param ret_stats	final; may be NULL
+ */
+struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats);

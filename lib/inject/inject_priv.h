@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/agent.h"
+#include "arch/arch.h"
+#include "base/vec.h"
+#include "inject/inject.h"
+#include "module/module.h"
+#include "tracee/tracee.h"
+
+#define INJECT_MAX_NAMES 64
+
+/* Who is wrapped; what the implementation calls in turn must not be counted twice. */
+enum inject_when {
+	INJECT_ALWAYS,
+	INJECT_WITH_MALLOC,  /* only where the same module defines malloc: else it forwards to it */
+	INJECT_NOT_FROM_LIBC /* that of a C library calls realloc through its own import table */
+};
+
+/* A function that allocates or frees. */
+struct inject_name {
+	const char *name;
+	enum agent_kind kind;
+	enum agent_size size;
+	enum inject_when when;
+	const char *nothrow; /* the form of it that does not throw, NULL: it never does */
+};
+
+extern const struct inject_name inject_names[];
+extern const unsigned inject_n_names;
+
+/** Its number, or -1. */
+int inject_name_find(const char *name);
+
+/** Offset in the code area of what handles it. */
+uint32_t inject_name_handler(const struct inject_name *name);
+
+/* A word that the dynamic linker fills in with the address of a function. */
+struct inject_slot {
+	uint64_t addr; /* target address of the word */
+	uint64_t old, new;
+	int name;
+	bool lazy;    /* of a linkage table: may still lead to the dynamic linker */
+	bool defined; /* the module has such a function itself */
+	bool wanted;  /* to be written at the next stop */
+};
+
+struct inject_module {
+	struct module *module;
+	uint64_t start, end; /* of all its mappings */
+	uint64_t dynamic;    /* target address of its dynamic section, 0: none */
+	bool mapped;         /* at the last look */
+	bool defines_malloc, is_libc, is_glibc;
+	uint64_t exports[INJECT_MAX_NAMES];   /* target addresses, 0: none */
+	uint64_t canonical[INJECT_MAX_NAMES]; /* of an entry in its linkage table that stands for
+						 the function everywhere (psABI, "Function
+						 Addresses"); 0: none */
+	VEC(struct inject_slot) slots;
+};
+
+struct inject {
+	struct process *process;
+	const struct arch *arch;
+	uint64_t rate;
+	struct process_mark mark; /* of the image that all of this is in */
+	struct module_map *map;
+	struct process_maps maps;
+	VEC(struct inject_module *) modules;
+	VEC(struct inject_module *) order; /* as they are searched for a symbol; borrowed */
+	struct tracee_set *set;
+	struct process_tasks tasks, checked;
+	VEC(pid_t) stopped;
+	int mem_fd;
+	pid_t inner_pid;             /* in the target's own pid namespace */
+	int result;                  /* of what was done while threads stood still */
+	uint64_t call_pc, resume_pc; /* see arch->call_code */
+	uint64_t code, wire;         /* target addresses, 0: not mapped, or not ours to unmap */
+	uint64_t wire_left;          /* bytes of the wire that are mapped */
+	struct agent_table table;    /* as in the target */
+	bool patched;                /* slots may be ours */
+	struct inject_stats stats;
+};
+
+/* --- inject_module.c --- */
+
+/** What a module exports and imports of the names. Returns 0 or -ENOMEM. */
+int inject_module_new(struct module *module, const struct arch *arch,
+		      struct inject_module **ret_module);
+struct inject_module *inject_module_free(struct inject_module *module);
+
+/* --- inject_look.c --- */
+
+/** Reads the maps and looks at modules that are new. Returns INJECT_OK, INJECT_GONE or -ENOMEM. */
+int inject_look(struct inject *inject);
+
+/** The module that has a target address, or NULL. */
+struct inject_module *inject_module_at(const struct inject *inject, uint64_t addr);
+
+/** The main program, or NULL. */
+struct inject_module *inject_module_main(const struct inject *inject);
+
+/** What a name that is not bound yet will be bound to: a target address, 0: that cannot be told. */
+uint64_t inject_resolve(const struct inject *inject, int name);
+
+/* --- inject_slots.c --- */
+
+/** Decides which slots are to be pointed at the agent, and makes entries for them. Returns how
+ * many. */
+unsigned inject_plan(struct inject *inject);
+
+/** Which slots point at the agent: wants them back as they were. Returns how many. */
+unsigned inject_plan_back(struct inject *inject);
+
+/** Finds an agent that is mapped already. Returns INJECT_OK, with inject->code and what its table
+ * says if there is one; or INJECT_OTHER_AGENT. */
+int inject_find_agent(struct inject *inject);
+
+/* --- inject_memory.c --- */
+
+/** Finds call_code and resume_code in mapped files. False: they are nowhere. */
+bool inject_find_code(struct inject *inject);
+
+/** Writes to the target whatever the protection of the page is; false: refused, or not mapped. */
+bool inject_write(struct inject *inject, uint64_t addr, const void *bytes, size_t size);
+
+/** Notes in the target where the wire is, and how much of it is mapped. */
+bool inject_note_wire(struct inject *inject, uint64_t left);
+
+/** Maps the code area, unless there is one, and the wire. To be called while threads stand still.
+ * Returns an enum inject_result, or -ENOMEM. */
+int inject_map(struct inject *inject);
+
+/** Unmaps the wire, which nobody uses any more; likewise. */
+int inject_unmap(struct inject *inject);
+
+/** Has the program become another one by execve, or ended? */
+bool inject_is_gone(struct inject *inject);
+
+/* --- inject_stop.c --- */
+
+/** Stops the threads that run; then calls `then`, and lets them go on.
+ *
+ * @param ret_ns	how long the first one stood still
+ * @return INJECT_OK, INJECT_GONE, INJECT_DENIED or -ENOMEM
+ */
+int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns);
+
+/** Who was asked to stop and has not come is let go when it does; waits for that at most `ns`. Who
+ * comes when nobody is there to mend its call may see EINTR. */
+void inject_release_late(struct inject *inject, uint64_t ns);
+
+/**
+ * A stopped thread whose stack has room: of those that stand still, or else one that waits, which
+ * joins them. To be called from `then` of inject_stopped().
+ *
+ * @param n	how many were picked before and were not fit
+ * @return INJECT_OK, or another outcome
+ */
+int inject_pick(struct inject *inject, unsigned n, pid_t *ret_tid);
+
+/** Waits until no thread that there is now is inside the agent. False: one stayed. */
+bool inject_await_outside(struct inject *inject);

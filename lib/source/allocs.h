@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots of sampled allocations: brings the agent into a process, and takes what it writes out
+ * of its shared memory. Nothing is stopped but for bringing it in and out, and for new modules.
+ *
+ * A handle belongs to one thread, which is the tracer: SIGCHLD is blocked in all threads.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/queue.h"
+#include "base/vec.h"
+#include "inject/inject.h"
+#include "process/process.h"
+
+struct allocs;
+
+/** Of what is in use: addresses that live. */
+struct allocs_live {
+	VEC(struct agent_live) items;
+};
+
+struct allocs_stats {
+	struct inject_stats inject;
+	uint64_t samples;  /* taken by the agent */
+	uint64_t no_stack; /* of them, those it had no place for: their stacks are lost */
+	uint64_t not_live; /* … of which it cannot tell whether they live */
+	uint64_t dropped;  /* the queue was full: likewise lost */
+	bool target_ended; /* or ran another program; what is in use is that of a second before */
+};
+
+/**
+ * Looks at a process; it is not touched.
+ *
+ * @param process, queue	borrowed
+ * @param rate	mean bytes between two samples
+ * @return an enum inject_result, -ENOMEM
+ */
+int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
+	       struct allocs **ret_allocs);
+
+/** Starts to count. Returns an enum inject_result or -ENOMEM. */
+int allocs_start(struct allocs *allocs);
+
+/** To be called some hundred times a second: puts what there is into the queue, as SNAPSHOT_STACK
+ * with alloc_id and alloc_size. Returns how many; -ESRCH when the target has ended, -ENOMEM. */
+int allocs_take(struct allocs *allocs);
+
+/** Ends counting, gives the target back as it was and puts the rest into the queue.
+ *
+ * @param ret_live	what was in use at that moment; the caller's
+ * @param ret_stats	final
+ */
+struct allocs *allocs_free(struct allocs *allocs, struct allocs_live *ret_live,
+			   struct allocs_stats *ret_stats);

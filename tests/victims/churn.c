@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Allocates on 16 threads and looks after every byte, while other threads wait in timed calls, fork
+ * and load libraries.
+ *
+ *	churn [fork] [dlopen]	until its stdin ends; prints "alive N", and at the end counts that
+ *				must be 0: wrong, interrupted, early, child
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WORKERS 16
+#define BLOCKS 64
+
+static _Atomic unsigned long wrong, interrupted, early, child, rounds;
+static _Atomic int ended;
+
+struct block {
+	unsigned char *bytes;
+	size_t size;
+	unsigned char value;
+};
+
+static unsigned long next_random(unsigned long *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static void check(const struct block *block, size_t size)
+{
+	for (size_t i = 0; i<size; i += size> 64 ? 61 : 1) {
+		if (block->bytes[i] != block->value)
+			wrong++;
+	}
+}
+
+static void renew(struct block *block, unsigned long *state)
+{
+	size_t size = 1 + next_random(state) % (next_random(state) % 16 ? 500 : 40000);
+
+	errno = 4711;
+	if (block->bytes) {
+		check(block, block->size);
+		if (next_random(state) % 4) {
+			free(block->bytes);
+			block->bytes = NULL;
+		}
+	}
+	if (block->bytes) {
+		block->bytes = realloc(block->bytes, size);
+		check(block, size < block->size ? size : block->size);
+	} else if (next_random(state) % 4 == 0) {
+		block->bytes = calloc(1, size);
+		block->value = 0;
+		check(&(struct block){block->bytes, size, 0}, size);
+	} else {
+		block->bytes = next_random(state) % 2 ? aligned_alloc(64, (size + 63) / 64 * 64)
+						      : malloc(size);
+	}
+	if (!block->bytes || errno != 4711)
+		wrong++;
+	block->size = size;
+	block->value = (unsigned char)next_random(state);
+	memset(block->bytes, block->value, size);
+}
+
+static void work(unsigned long state, unsigned n)
+{
+	struct block blocks[BLOCKS] = {};
+
+	for (unsigned i = 0; i < n; i++)
+		renew(&blocks[next_random(&state) % BLOCKS], &state);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		free(blocks[i].bytes);
+}
+
+static void *worker(void *arg)
+{
+	unsigned long state = 88172645463325252UL + (unsigned long)arg;
+
+	while (!ended) {
+		work(next_random(&state), 100);
+		rounds++;
+		usleep(8000);
+	}
+	return NULL;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void *waiter(void *arg)
+{
+	int how = (int)(long)arg, epoll = epoll_create1(0);
+	struct epoll_event event;
+
+	while (!ended) {
+		double start = now();
+		struct timespec ts = {0, 50000000};
+		int r = how == 0   ? epoll_wait(epoll, &event, 1, 50)
+			: how == 1 ? poll(NULL, 0, 50)
+				   : nanosleep(&ts, NULL);
+
+		interrupted += r != 0;
+		early += r == 0 && now() - start < 0.0499;
+	}
+	return NULL;
+}
+
+static void *forker(void *arg)
+{
+	while (!ended) {
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			wrong = 0;
+			work(4242, 300);
+			_exit(wrong != 0);
+		}
+		if (waitpid(pid, &status, 0) != pid || status)
+			child++;
+		usleep(30000);
+	}
+	return arg;
+}
+
+static void *loader(void *arg)
+{
+	static const char *const names[] = {"libz.so.1", "libexpat.so.1", "liblzma.so.5"};
+
+	for (unsigned i = 0; !ended; i++) {
+		void *library = dlopen(names[i % 3], RTLD_NOW);
+
+		usleep(40000);
+		if (library)
+			dlclose(library);
+	}
+	return arg;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t threads[WORKERS + 8];
+	unsigned n = 0;
+	int polled;
+
+	for (long i = 0; i < WORKERS; i++)
+		pthread_create(&threads[n++], NULL, worker, (void *)i);
+	for (long i = 0; i < 3; i++)
+		pthread_create(&threads[n++], NULL, waiter, (void *)i);
+	for (int i = 1; i < argc; i++)
+		pthread_create(&threads[n++], NULL, strcmp(argv[i], "fork") == 0 ? forker : loader,
+			       NULL);
+	do {
+		struct pollfd fd = {.fd = 0, .events = POLLIN};
+
+		printf("alive %lu\n", rounds);
+		fflush(stdout);
+		polled = poll(&fd, 1, 50);
+		interrupted += polled < 0;
+	} while (polled <= 0);
+	ended = 1;
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	printf("wrong %lu interrupted %lu early %lu child %lu rounds %lu\n", wrong, interrupted,
+	       early, child, rounds);
+	return 0;
+}
