@@ -6,7 +6,7 @@
  *			ALLOC_BYTES INUSE_BYTES …", freeing all, "freed"
  *
  * Threads free what others allocated; a chain of realloc moves blocks; sizes are from 16 bytes to
- * 1 MiB. Prints alive N while it works.
+ * 256 KiB.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -104,8 +104,8 @@ __attribute__((noinline)) static void site_aligned(unsigned i)
 
 __attribute__((noinline)) static void site_large(unsigned i)
 {
-	if (i % 64 == 0)
-		take(&large, malloc(1 << 20), 1 << 20, i / 64);
+	if (i % 16 == 0)
+		take(&large, malloc(1 << 18), 1 << 18, i / 16);
 }
 
 /* Freed by another thread. */
