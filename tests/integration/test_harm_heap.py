@@ -52,9 +52,11 @@ class Harm(Case):
 
     def test_in_and_out(self):
         with self.churn("fork", "dlopen") as target:
-            for _ in range(CYCLES):
+            for i in range(CYCLES):
                 self.record(target.pid, "-d", "20ms", "--heap-rate",
                             random.choice((3000, 100000, 524288)))
+                for _ in range(20):
+                    os.kill(target.pid, signal.SIGUSR1)
             self.assertEqual(len(agents(target.pid)), 1)
             self.rounds(target)
             self.finish(target)
