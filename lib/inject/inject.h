@@ -41,6 +41,7 @@ enum inject_result {
 	INJECT_NO_THREAD,     /* no thread could be stopped where that is safe */
 	INJECT_NO_MEMORY,     /* the target may not map more: a limit, or a policy */
 	INJECT_DENIED,        /* tracing it, or writing to it, was refused */
+	INJECT_SHARED,        /* another thread of this process traces its threads all the time */
 };
 
 struct inject_stats {

@@ -17,6 +17,7 @@
 #define TAKE_SOON_MS 1
 /* A program that begins loads its libraries; what does not seem to end is taken as it is. */
 #define LOADING_LOOK_MS 1
+#define SHARED_LOOK_MS 200
 #define LOADING_LIMIT (10 * NSEC_PER_SEC)
 
 struct reader {
@@ -177,9 +178,11 @@ static int await_loaded(struct reader *r)
 	return INJECT_GONE;
 }
 
-/* What was gone became another program. */
-static bool is_another(struct reader *r, int result)
+/* What was gone became another program, or its threads are somebody's for now. */
+static bool is_worth_another_try(struct reader *r, int result)
 {
+	if (result == INJECT_SHARED)
+		return !nap(r->heap, SHARED_LOOK_MS) && !has_ended(r->heap);
 	return result == INJECT_GONE && !nap(r->heap, LOADING_LOOK_MS) && !has_ended(r->heap);
 }
 
@@ -207,7 +210,7 @@ static bool follow(struct reader *r)
 		r->image.generation++;
 		r->image.first_id = r->past.samples;
 		result = bring_in(r);
-	} while (is_another(r, result));
+	} while (is_worth_another_try(r, result));
 	if (result == INJECT_OK) {
 		pthread_mutex_lock(&r->heap->lock);
 		r->heap->stats.images++;
@@ -244,7 +247,7 @@ void *session_heap_read(void *arg)
 	(void)pthread_setname_np(pthread_self(), "cprof-heap");
 	do {
 		result = bring_in(&r);
-	} while (is_another(&r, result));
+	} while (is_worth_another_try(&r, result));
 	set_result(h, result, result == INJECT_OK ? HEAP_IN : HEAP_OVER);
 	if (result == INJECT_OK) {
 		do {
