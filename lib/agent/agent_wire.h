@@ -24,6 +24,9 @@
 #define AGENT_FILTER_BITS 16
 #define AGENT_SLOT_LEFT 8
 
+/* First bytes of the code area; the number is that of this layout. */
+#define AGENT_MAGIC "cprof agent 002"
+
 /* Knuth's multiplicative hash: 2^64 divided by the golden ratio. The upper bits of the product are
  * used, which the lowest bits of an address move as well. */
 #define AGENT_HASH 0x9e3779b97f4a7c15
@@ -31,9 +34,6 @@
 #ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
-
-/** First bytes of the code area; the number is that of this layout. */
-#define AGENT_MAGIC "cprof agent 001"
 
 /** Which argument holds the size. */
 enum agent_size {
@@ -110,6 +110,13 @@ struct agent_sample {
 
 #define AGENT_N_SAMPLES 160
 
+/** Samples that found no place in samples[], of sizes that are about the same. */
+struct agent_lost {
+	uint64_t count, bytes;
+};
+
+#define AGENT_N_LOST 512 /* eight classes from each power of two to the next */
+
 /** The first page of the wire, as far as it is used. */
 struct agent_head {
 	uint64_t on; /* 1; 0 in a child of fork(2) */
@@ -132,6 +139,7 @@ struct agent_wire {
 	/* How many live addresses have this hash; 255: that many or more, for ever. */
 	uint8_t filter[1 << AGENT_FILTER_BITS];
 	struct agent_live live[AGENT_N_LIVE];
+	struct agent_lost lost[AGENT_N_LOST];
 	struct agent_sample samples[AGENT_N_SAMPLES];
 };
 
@@ -148,5 +156,16 @@ _Static_assert(sizeof(struct agent_wire) <= 8 << 20, "what it may cost the targe
 static inline uint64_t agent_hash(uint64_t key, unsigned bits)
 {
 	return key * (uint64_t)AGENT_HASH >> (64 - bits);
+}
+
+/** Where a size is in lost[]. */
+static inline unsigned agent_lost_class(uint64_t size)
+{
+	unsigned exponent;
+
+	if (size < 8)
+		return (unsigned)size;
+	exponent = 63 - (unsigned)__builtin_clzll(size);
+	return (exponent - 2) * 8 + (unsigned)(size >> (exponent - 3) & 7);
 }
 #endif

@@ -91,6 +91,8 @@ int inject_new(struct process *process, uint64_t rate, struct inject **ret_injec
 	inject->arch = arch_native();
 	inject->rate = rate;
 	inject->mem_fd = openat(process_dirfd(process), "mem", O_RDWR | O_CLOEXEC);
+	/* Without its descriptors it is looked for stops now and then. */
+	(void)tracee_wake_init(&inject->wake);
 	r = inject->mem_fd < 0 ? INJECT_DENIED : tracee_set_new(&inject->set);
 	if (r == 0)
 		r = module_map_new(process, &inject->map);
@@ -293,12 +295,17 @@ int inject_renew(struct inject *inject)
 	inject->stats.renewals++;
 	inject->stats.renewal_ns = MAX(inject->stats.renewal_ns, ns);
 	/* Somebody else traces it for the moment: the next time. */
-	return r == INJECT_DENIED ? INJECT_OK : r;
+	return r == INJECT_DENIED || r == INJECT_SHARED ? INJECT_OK : r;
 }
 
 uint64_t inject_wire_addr(const struct inject *inject)
 {
 	return inject->wire;
+}
+
+void inject_get_stats(const struct inject *inject, struct inject_stats *ret_stats)
+{
+	*ret_stats = inject->stats;
 }
 
 struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats)
@@ -323,6 +330,7 @@ struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats
 	process_maps_deinit(&inject->maps);
 	module_map_free(inject->map);
 	tracee_set_free(inject->set);
+	tracee_wake_deinit(&inject->wake);
 	if (inject->mem_fd >= 0)
 		close(inject->mem_fd);
 	free(inject);

@@ -41,6 +41,7 @@ enum inject_result {
 	INJECT_NO_THREAD,     /* no thread could be stopped where that is safe */
 	INJECT_NO_MEMORY,     /* the target may not map more: a limit, or a policy */
 	INJECT_DENIED,        /* tracing it, or writing to it, was refused */
+	INJECT_SHARED,        /* another thread of this process traces its threads all the time */
 };
 
 struct inject_stats {
@@ -65,6 +66,10 @@ struct inject_stats {
  */
 int inject_new(struct process *process, uint64_t rate, struct inject **ret_inject);
 
+/** Has a program that begins not loaded its libraries yet? Also true between two images, and of one
+ * that loads a module; false of static ones. Looks only. */
+bool inject_is_loading(struct process *process);
+
 /** Brings the agent in. Returns an enum inject_result, after which, unless it is OK, the target is
  * as it was; or -ENOMEM. */
 int inject_start(struct inject *inject);
@@ -75,6 +80,9 @@ int inject_renew(struct inject *inject);
 
 /** Target address of the wire; of what is at an entry's number: agent_wire.h. */
 uint64_t inject_wire_addr(const struct inject *inject);
+
+/** The figures so far. */
+void inject_get_stats(const struct inject *inject, struct inject_stats *ret_stats);
 
 /** Restores the import tables; from here on nothing is counted. Returns OK, GONE or -ENOMEM. */
 int inject_stop(struct inject *inject);

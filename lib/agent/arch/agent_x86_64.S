@@ -22,7 +22,7 @@
 	.hidden agent_table
 	.type agent_table, @object
 agent_table:
-	.asciz "cprof agent 001"
+	.asciz AGENT_MAGIC
 	.zero AGENT_PAGE - 16
 	.size agent_table, AGENT_PAGE
 
