@@ -231,7 +231,7 @@ static int with_thread(struct inject *inject, void (*then)(struct inject *inject
 	return r != INJECT_OK ? r : inject->result;
 }
 
-static void remove_wire(struct inject *inject)
+void inject_remove_wire(struct inject *inject)
 {
 	if (!inject->wire || inject_is_gone(inject))
 		return;
@@ -240,26 +240,9 @@ static void remove_wire(struct inject *inject)
 	inject->wire = 0;
 }
 
-/* What a cprof that was killed has left. */
-static int take_over(struct inject *inject)
-{
-	int r;
-
-	if (!inject->code || !(inject->table.mapped_size || inject_plan_back(inject)))
-		return INJECT_OK;
-	inject->wire = inject->table.mapped;
-	inject->wire_left = inject->table.mapped_size;
-	inject->stats.took_over = true;
-	inject->patched = true;
-	r = inject_stop(inject);
-	if (r == INJECT_OK)
-		remove_wire(inject);
-	return r;
-}
-
 static int start(struct inject *inject)
 {
-	int r = take_over(inject);
+	int r = inject_take_over(inject);
 
 	if (r == INJECT_OK && inject_plan(inject) == 0)
 		r = INJECT_NO_SLOTS;
@@ -313,7 +296,7 @@ struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats
 	if (!inject)
 		return NULL;
 	if (inject_stop(inject) == INJECT_OK)
-		remove_wire(inject);
+		inject_remove_wire(inject);
 	else
 		inject->stats.left_wire = inject->wire && !inject_is_gone(inject);
 	if (inject->set)

@@ -92,3 +92,24 @@ int inject_stop(struct inject *inject);
  * @param ret_stats	final; may be NULL
  */
 struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats);
+
+/** What an earlier recording has left in a process. */
+enum inject_remains {
+	INJECT_REMAINS_NONE,
+	INJECT_REMAINS_CODE,   /* its code, which nothing leads to but what copied an address */
+	INJECT_REMAINS_IN_USE, /* import tables lead to it, or its memory is mapped: a cprof is at
+				  work, or was killed */
+	INJECT_REMAINS_OTHER,  /* likewise, of another version of cprof */
+};
+
+/** Looks for it, without touching the process. Returns an enum inject_result, unless OK of why
+ * nothing can be there or be seen; or -ENOMEM. */
+int inject_left(struct process *process, enum inject_remains *ret_remains);
+
+/**
+ * Takes it out. Not while another cprof is at work there.
+ *
+ * @param ret_stats	took_over: there was something
+ * @return as inject_start()
+ */
+int inject_cleanup(struct process *process, struct inject_stats *ret_stats);

@@ -83,6 +83,17 @@ struct inject {
 	struct inject_stats stats;
 };
 
+/* --- inject.c --- */
+
+/** Unmaps the wire as soon as nobody uses it; it stays if somebody goes on to. */
+void inject_remove_wire(struct inject *inject);
+
+/* --- inject_left.c --- */
+
+/** Takes out what a cprof that was killed has left. Returns INJECT_OK, also when there was nothing,
+ * or another outcome. */
+int inject_take_over(struct inject *inject);
+
 /* --- inject_module.c --- */
 
 /** What a module exports and imports of the names. Returns 0 or -ENOMEM. */

@@ -99,6 +99,28 @@ class Harm(Case):
             self.assertEqual(said, "")
             self.finish(target)
 
+    def test_cleanup(self):
+        with self.churn("fork") as target:
+            done = self.cprof("doctor", "--cleanup", "-p", target.pid)
+            self.assertIn("nothing to take out", done.stdout)
+            cprof = self.recorder(target.pid, "-d", "100s")
+            wait_until_counted(target.pid)
+            done = self.cprof("doctor", "--cleanup", "-p", target.pid, expect=2)
+            self.assertIn("already", done.stderr)
+            cprof.kill()
+            cprof.communicate()
+            done = subprocess.run([CPROF, "doctor", "-p", str(target.pid)], capture_output=True,
+                                  text=True)
+            self.assertIn("left by a cprof that was killed", done.stdout)
+            self.assertTrue(is_counted(target.pid))
+            done = self.cprof("doctor", "--cleanup", "-p", target.pid)
+            self.assertIn("as before", done.stdout)
+            self.assertFalse(is_counted(target.pid))
+            done = subprocess.run([CPROF, "doctor", "-p", str(target.pid)], capture_output=True,
+                                  text=True)
+            self.assertIn("not in use", done.stdout)
+            self.finish(target)
+
     def test_waiting_calls(self):
         """All threads wait: one of them has to be used."""
         with Target([victim("torture"), "2"]) as target:
