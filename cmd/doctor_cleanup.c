@@ -46,17 +46,17 @@ static int explain(pid_t pid, int why)
 
 static int say(pid_t pid, const struct inject_stats *stats)
 {
-	char stop[32], removal[32];
+	char stop[32], unmap[32];
 
 	if (!stats->took_over) {
 		printf("process %d: there is nothing to take out\n", (int)pid);
 		return CMD_OK;
 	}
 	printf("process %d: its import tables are as before; its threads stood still for %s, and "
-	       "%s "
-	       "to unmap the agent's memory\n",
+	       "one "
+	       "for %s to unmap the agent's memory\n",
 	       (int)pid, format_duration(stats->stop_ns, stop),
-	       format_duration(stats->remove_ns, removal));
+	       format_duration(stats->unmap_ns, unmap));
 	if (stats->left_wire)
 		puts("a thread may be inside the agent: its 8 MiB stay mapped, unused");
 	if (stats->n_left)

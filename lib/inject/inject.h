@@ -48,9 +48,9 @@ struct inject_stats {
 	uint32_t n_slots, n_modules; /* patched, in so many modules */
 	uint32_t n_left;             /* slots that hold a value of somebody else at the end */
 	uint32_t n_unresolved;       /* slots that the dynamic linker has yet to fill in */
-	/* How long threads stood still, the first one at most: to bring it in, to restore the
-	 * slots, and to unmap its memory. */
-	uint64_t start_ns, stop_ns, remove_ns;
+	/* How long the threads that ran stood still, the first one at most, to point slots at it
+	 * and back; and one thread, to map its memory and to unmap it. */
+	uint64_t start_ns, stop_ns, map_ns, unmap_ns;
 	uint64_t renewals, renewal_ns; /* of inject_renew(), when it had to write; longest */
 	uint32_t left_eintr;           /* calls that a stop ended with EINTR */
 	bool took_over;                /* an agent was there, which a killed cprof had left */
