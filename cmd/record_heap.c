@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cmd.h"
+#include "heap_options.h"
 #include "memory_limit.h"
 #include "output.h"
 #include "pprof/pprof.h"
@@ -21,15 +22,6 @@ DEFINE_CLEANUP(struct session_heap *, session_heap_free)
 static int write_profile(void *user, struct sink *sink)
 {
 	return pprof_write(user, sink);
-}
-
-/* Why nothing was recorded, and the way out. */
-static void explain(pid_t pid, int why)
-{
-	char text[512];
-
-	session_heap_explain(pid, why, text, sizeof(text));
-	fprintf(stderr, "cprof: %s\n", text);
 }
 
 static bool print_losses(const struct session_heap_stats *stats)
@@ -161,7 +153,7 @@ static int record(struct record_options *options, struct output *output)
 		return CMD_FAILED;
 	}
 	if (r > 0) {
-		explain(pid, r);
+		heap_options_explain(pid, r);
 		return CMD_FAILED;
 	}
 	r = write_file(output, profile);

@@ -5,13 +5,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 #include "cmd.h"
+#include "heap_options.h"
 #include "options.h"
 
 #define DEFAULT_DURATION 30000000000ULL
 #define DEFAULT_DURATION_THREADS 2000000000ULL
-#define MAX_HEAP_RATE (1ULL << 40)
 
 enum {
 	OPTION_EXIT_STATUS = SAMPLING_OPTIONS_END,
@@ -74,15 +73,6 @@ static bool parse_heap(struct record_options *options, const char *text, bool *r
 	return true;
 }
 
-static bool parse_rate(const char *text, uint64_t *ret_rate)
-{
-	if (parse_u64(text, 1, MAX_HEAP_RATE, ret_rate) == 0)
-		return true;
-	fprintf(stderr, "cprof: --heap-rate wants bytes, from 1 to %llu, not '%s'.\n",
-		MAX_HEAP_RATE, text);
-	return false;
-}
-
 static bool parse_one(struct record_options *options, int option, const char *text)
 {
 	bool is_heap;
@@ -95,7 +85,7 @@ static bool parse_one(struct record_options *options, int option, const char *te
 		return parse_heap(options, text, &is_heap) &&
 		       (is_heap || sampling_parse(&options->sampling, option, text));
 	case OPTION_HEAP_RATE:
-		return parse_rate(text, &options->heap_rate);
+		return heap_options_parse_rate(text, &options->heap_rate);
 	case 'o':
 		options->output_path = text;
 		return true;

@@ -121,6 +121,7 @@ static void *consume(void *arg)
 			serve_peek(h);
 		consumer_ask(h->consumer);
 		pthread_mutex_lock(&h->lock);
+		h->stats.stacks = heap_profile_count(h->heap);
 		if (heap_profile_is_full(h->heap) && h->peek == HEAP_PEEK_NONE &&
 		    h->stage == HEAP_IN)
 			begin_peek(h, true);
@@ -227,6 +228,12 @@ int session_heap_start(struct session_heap *h)
 		r = -pthread_create(&h->reader_thread, NULL, session_heap_read, h);
 	h->has_reader = r == 0;
 	return err_trace(r);
+}
+
+void session_heap_stop(struct session_heap *h)
+{
+	if (h)
+		(void)eventfd_write(h->stop_fd, 1);
 }
 
 int session_heap_await(struct session_heap *h)

@@ -47,7 +47,8 @@ static void set_result(struct session_heap *h, int result, enum heap_stage stage
 	pthread_mutex_lock(&h->lock);
 	h->result = result;
 	h->stage = stage;
-	h->stats.images = 1;
+	h->stats.why = result;
+	h->stats.images = result == INJECT_OK;
 	h->stats.begun_at = clock_now_ns();
 	h->stats.begun_wall = clock_wall_ns();
 	pthread_cond_broadcast(&h->changed);
