@@ -241,9 +241,9 @@ int session_heap_await(struct session_heap *h)
 	int r;
 
 	pthread_mutex_lock(&h->lock);
-	while (h->stage == HEAP_STARTING)
+	while (h->stage == HEAP_STARTING && !h->is_shared)
 		pthread_cond_wait(&h->changed, &h->lock);
-	r = h->result;
+	r = h->stage == HEAP_STARTING ? INJECT_SHARED : h->result;
 	pthread_mutex_unlock(&h->lock);
 	return r;
 }

@@ -59,7 +59,8 @@ struct session_heap *session_heap_free(struct session_heap *heap);
  * pthread_create(3) says. */
 int session_heap_start(struct session_heap *heap);
 
-/** Waits until the agent is in. From any thread. Returns an enum inject_result, or -ENOMEM. */
+/** Waits until the agent is in. From any thread. Returns an enum inject_result, or -ENOMEM;
+ * INJECT_SHARED: it will come when another thread of this process lets go of the target. */
 int session_heap_await(struct session_heap *heap);
 
 /** An eventfd(2), readable when nothing will be counted any more: the process has ended, or does
