@@ -304,6 +304,13 @@ static bool check_heap(struct serve_command *command)
 		fprintf(stderr, "cprof: --heap-rate goes with --heap only.\n");
 		return false;
 	}
+	if (command->heap && session->sampler.argv &&
+	    (command->serve.continuous & SAMPLER_CREATE)) {
+		fprintf(stderr, "cprof: a command's threads are traced all the time for "
+				"threadcreate, so that its heap cannot be counted; leave out one "
+				"of them, or use -p PID.\n");
+		return false;
+	}
 	if (command->heap && !command->serve.heap_rate)
 		command->serve.heap_rate = SESSION_HEAP_RATE;
 	command->serve.inlines = session->inlines;

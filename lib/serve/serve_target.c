@@ -88,9 +88,11 @@ static int start(struct serve_target *target, const struct serve_options *option
 {
 	int r = serve_names_new(target->pid, &target->names);
 
-	/* Before the sampler, likewise. */
+	/* Before the sampler, likewise: which may have all of them from its beginning on. */
 	if (r >= 0 && options->heap_rate)
 		r = serve_heap_start(target, options);
+	if (r >= 0 && target->heap && (options->continuous & SAMPLER_CREATE))
+		(void)session_heap_await(target->heap);
 	if (r >= 0)
 		r = serve_hub_new(target->process.session, target->process.stop_fd,
 				  options->continuous, options->window_ns, &target->hub);
