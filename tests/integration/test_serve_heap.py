@@ -151,7 +151,11 @@ class Values(HeapServed):
                   f"os.execv('{PYTHON}', ['python3', '-c', {KEEPS!r}])")
         target = self.target(PYTHON, "-c", script, wait_for="ready", stdin=subprocess.PIPE)
         server = self.serve_heap(target)
-        self.assertEqual(self.line(target), ["ready"])
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(server.ask, "heap") for _ in range(4)]
+            self.assertEqual(self.line(target), ["ready"])
+            asked += [pool.submit(server.ask, "heap") for _ in range(20)]
+            self.assertEqual({answer.result().status for answer in asked}, {200})
         wait_until_counted(target.pid)
         self.assertEqual(self.line(target, 1000), ["done"])
         profile = self.heap(server)
