@@ -9,11 +9,12 @@
 #include "base/cleanup.h"
 #include "memory_limit.h"
 #include "pprof/pprof.h"
+#include "session/heap_delta.h"
 
 /* Who writes what. */
 struct writing {
 	struct session *session;
-	enum sampler_type type;
+	const struct record_file *file;
 };
 
 /* A profile for each type cannot go into one pipe or device, where pprof reads one. */
@@ -57,19 +58,18 @@ static bool open_one(struct record_file *file, const char *path, const char *nam
 
 	if (path && several) {
 		ending = ending_of(path);
-		if (asprintf(&own, "%.*s.%s%s", (int)ending, path, file->type->name,
-			     path + ending) < 0) {
+		if (asprintf(&own, "%.*s.%s%s", (int)ending, path, file->name, path + ending) < 0) {
 			own = NULL;
 			fprintf(stderr, "cprof: out of memory\n");
 			return false;
 		}
 		path = own;
 	}
-	return output_open(&file->output, path, name, file->type->name);
+	return output_open(&file->output, path, name, file->name);
 }
 
-bool record_files_open(struct record_files *files, unsigned types, const char *path,
-		       const char *name)
+bool record_files_open(struct record_files *files, unsigned types, bool heap, bool allocs,
+		       const char *path, const char *name)
 {
 	const struct session_type *type;
 	unsigned n = 0;
@@ -77,8 +77,12 @@ bool record_files_open(struct record_files *files, unsigned types, const char *p
 	for (unsigned i = 0; (type = session_type_get(i)); i++) {
 		if (types & type->type)
 			files->items[n++] =
-				(struct record_file){.type = type, .output = {.fd = -1}};
+				(struct record_file){type->name, type, .output = {.fd = -1}};
 	}
+	if (heap)
+		files->items[n++] = (struct record_file){"heap", .output = {.fd = -1}};
+	if (allocs)
+		files->items[n++] = (struct record_file){"allocs", .output = {.fd = -1}};
 	files->n = n;
 	if (n > 1 && path && !check_path(path))
 		return false;
@@ -87,6 +91,37 @@ bool record_files_open(struct record_files *files, unsigned types, const char *p
 			return false;
 	}
 	return true;
+}
+
+int record_files_set_heap(struct record_files *files, struct profile *take_profile)
+{
+	struct profile *profile = take_profile;
+	int r = 0;
+
+	for (unsigned i = 0; i < files->n && profile; i++) {
+		struct record_file *file = &files->items[i];
+
+		if (file->type)
+			continue;
+		/* The last one has the other's, if there are two. */
+		if (i + 1 < files->n)
+			r = profile_clone(profile, &file->heap);
+		else
+			file->heap = take_ptr(profile);
+		if (r >= 0)
+			r = heap_delta_set_default(&file->heap, strcmp(file->name, "allocs") == 0);
+		if (r < 0)
+			break;
+	}
+	profile_free(profile);
+	return r;
+}
+
+void record_files_drop_heap(struct record_files *files)
+{
+	/* They are the last ones. */
+	while (files->n && !files->items[files->n - 1].type)
+		output_close(&files->items[--files->n].output);
 }
 
 void record_files_guard(const struct record_files *files)
@@ -101,9 +136,11 @@ void record_files_guard(const struct record_files *files)
 static int write_profile(void *user, struct sink *sink)
 {
 	const struct writing *writing = user;
-	const struct profile *profile;
-	int r = session_profile(writing->session, writing->type, &profile);
+	const struct profile *profile = writing->file->heap;
+	int r = 0;
 
+	if (writing->file->type)
+		r = session_profile(writing->session, writing->file->type->type, &profile);
 	return r < 0 ? r : pprof_write(profile, sink);
 }
 
@@ -130,7 +167,7 @@ int record_files_write(struct record_files *files, struct session *session)
 
 	for (unsigned i = 0; i < files->n; i++) {
 		struct record_file *file = &files->items[i];
-		struct writing writing = {session, file->type->type};
+		struct writing writing = {session, file};
 		struct sink_fd sink;
 
 		sink_fd_init(&sink, file->output.fd);
@@ -140,7 +177,7 @@ int record_files_write(struct record_files *files, struct session *session)
 	number(files);
 	for (unsigned i = 0; i < files->n; i++) {
 		struct record_file *file = &files->items[i];
-		struct writing writing = {session, file->type->type};
+		struct writing writing = {session, file};
 		int r = output_finish(&file->output, file->written, write_profile, &writing);
 
 		worst = worst < 0 || r == 0 ? worst : r;
@@ -159,6 +196,8 @@ void record_files_print(const struct record_files *files)
 
 void record_files_close(struct record_files *files)
 {
-	for (unsigned i = 0; i < files->n; i++)
+	for (unsigned i = 0; i < files->n; i++) {
 		output_close(&files->items[i].output);
+		files->items[i].heap = profile_free(files->items[i].heap);
+	}
 }

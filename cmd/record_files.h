@@ -10,7 +10,9 @@
 #define RECORD_MAX_FILES 8
 
 struct record_file {
-	const struct session_type *type;
+	const char *name;                /* of the type */
+	const struct session_type *type; /* NULL: that of a heap */
+	struct profile *heap;            /* its profile, once it is there; owned */
 	struct output output;
 	int written; /* result of writing it */
 };
@@ -23,18 +25,26 @@ struct record_files {
 /**
  * Opens a file for each of the types. To be closed in any case.
  *
+ * @param heap, allocs	two types that are none of the session
  * @param path	of the only one; with several, what their names are made from: the type comes in
  *		front of the ending. NULL: as output_open()
  * @param name	for the default name
  * @return true, or false after printing why not
  */
-bool record_files_open(struct record_files *files, unsigned types, const char *path,
-		       const char *name);
+bool record_files_open(struct record_files *files, unsigned types, bool heap, bool allocs,
+		       const char *path, const char *name);
+
+/** Gives these two their profile. Returns 0 or -ENOMEM. */
+int record_files_set_heap(struct record_files *files, struct profile *take_profile);
+
+/** There is no such profile: these two are not written. */
+void record_files_drop_heap(struct record_files *files);
 
 /** Those not finished are removed when memory runs out: see memory_limit_guard(). */
 void record_files_guard(const struct record_files *files);
 
-/** Writes each type's profile and gives the files their names. Returns 0, 1 or a negative errno, as
+/** Writes each type's profile and gives the files their names. The session may be NULL where there
+ * are only those of a heap. Returns 0, 1 or a negative errno, as
  * output_finish(), the worst of all. */
 int record_files_write(struct record_files *files, struct session *session);
 

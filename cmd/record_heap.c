@@ -10,27 +10,8 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cmd.h"
-#include "memory_limit.h"
-#include "output.h"
-#include "pprof/pprof.h"
+#include "heap_options.h"
 #include "session/session_heap.h"
-#include "target.h"
-
-DEFINE_CLEANUP(struct session_heap *, session_heap_free)
-
-static int write_profile(void *user, struct sink *sink)
-{
-	return pprof_write(user, sink);
-}
-
-/* Why nothing was recorded, and the way out. */
-static void explain(pid_t pid, int why)
-{
-	char text[512];
-
-	session_heap_explain(pid, why, text, sizeof(text));
-	fprintf(stderr, "cprof: %s\n", text);
-}
 
 static bool print_losses(const struct session_heap_stats *stats)
 {
@@ -102,19 +83,38 @@ static void print(const struct session_heap_stats *stats, unsigned verbose)
 	}
 }
 
-static int write_file(struct output *output, struct profile *profile)
+struct session_heap *record_heap_start(const struct record_options *options, pid_t pid)
 {
-	struct sink_fd sink;
+	const struct session_heap_options heap_options = {
+		.pid = pid,
+		.rate = options->heap_rate,
+		.inlines = options->sampling.session.inlines,
+		.command_line = options->sampling.session.command_line,
+	};
+	struct session_heap *heap = NULL;
+	/* A command does not run yet. */
+	bool runs = options->sampling.session.sampler.pid != 0;
+	int r = session_heap_new(&heap_options, &heap);
 
-	sink_fd_init(&sink, output->fd);
-	return output_finish(output, pprof_write(profile, &sink.sink), write_profile, profile);
+	if (r >= 0)
+		r = session_heap_start(heap);
+	if (r >= 0 && runs)
+		r = session_heap_await(heap);
+	if (r == 0)
+		return heap;
+	if (r < 0)
+		fprintf(stderr, "cprof: cannot profile process %d: %s\n", pid, strerror(-r));
+	else
+		heap_options_explain(pid, r);
+	return session_heap_free(heap);
 }
 
 /* Until the time is over, it is to stop, or the target has ended. */
-static void wait_for_end(const struct sampler_options *sampler, int end_fd)
+void record_heap_wait(const struct record_options *options, const struct session_heap *heap)
 {
+	const struct sampler_options *sampler = &options->sampling.session.sampler;
 	struct pollfd fds[] = {{.fd = sampler->stop_fd, .events = POLLIN},
-			       {.fd = end_fd, .events = POLLIN}};
+			       {.fd = session_heap_end_fd(heap), .events = POLLIN}};
 	uint64_t now = clock_now_ns(), end = now + sampler->duration_ns;
 	int r = 0;
 
@@ -125,77 +125,32 @@ static void wait_for_end(const struct sampler_options *sampler, int end_fd)
 	}
 }
 
-static int count(struct record_options *options, struct session_heap_stats *ret_stats,
-		 struct profile **ret_profile)
+int record_heap_finish(const struct record_options *options, struct session_heap *heap, pid_t pid,
+		       struct session_heap_stats *ret_stats, struct record_files *files)
 {
-	const struct sampler_options *sampler = &options->sampling.session.sampler;
-	const struct session_heap_options heap_options = {
-		.pid = sampler->pid,
-		.rate = options->heap_rate ? options->heap_rate : SESSION_HEAP_RATE,
-		.allocs = strcmp(options->heap, "allocs") == 0,
-		.inlines = options->sampling.session.inlines,
-		.command_line = options->sampling.session.command_line,
-	};
-	_cleanup_(session_heap_free_cleanup) struct session_heap *heap = NULL;
-	int r = session_heap_new(&heap_options, &heap);
-
-	if (r >= 0)
-		r = session_heap_start(heap);
-	if (r < 0)
-		return r;
-	if (session_heap_await(heap) == INJECT_OK)
-		wait_for_end(sampler, session_heap_end_fd(heap));
-	return session_heap_finish(heap, ret_stats, ret_profile);
-}
-
-static int record(struct record_options *options, struct output *output)
-{
-	pid_t pid = options->sampling.session.sampler.pid;
-	struct session_heap_stats stats = {};
 	struct profile *profile = NULL;
-	bool partial;
 	int r;
 
-	target_hint(pid);
-	r = count(options, &stats, &profile);
+	*ret_stats = (struct session_heap_stats){};
+	r = session_heap_finish(heap, ret_stats, &profile);
+	if (r > 0) {
+		heap_options_explain(pid, r);
+		return CMD_FAILED;
+	}
+	if (r >= 0)
+		r = record_files_set_heap(files, profile);
 	if (r < 0) {
 		fprintf(stderr, "cprof: cannot profile process %d: %s\n", pid, strerror(-r));
 		return CMD_FAILED;
 	}
-	if (r > 0) {
-		explain(pid, r);
-		return CMD_FAILED;
-	}
-	r = write_file(output, profile);
-	profile_free(profile);
-	memory_limit_forget();
-	if (r < 0)
-		return CMD_FAILED;
-	partial = print_losses(&stats) || r > 0;
-	if (!options->quiet) {
-		print(&stats, options->verbose);
-		if (!output->direct)
-			fprintf(stderr, "\ngo tool pprof -http=: %s\n", output->path);
-	}
-	return partial ? CMD_PARTIAL : CMD_OK;
+	return CMD_OK;
 }
 
-int record_heap(struct record_options *options)
+bool record_heap_print(const struct record_options *options, const struct session_heap_stats *stats)
 {
-	struct output output = {.fd = -1};
-	const char *temporary[1];
-	char name[64];
-	int r = CMD_FAILED;
+	bool lost = print_losses(stats);
 
-	if (!sampling_find(&options->sampling))
-		return CMD_FAILED;
-	sampling_target_name(&options->sampling, name);
-	if (output_open(&output, options->output_path, name, options->heap) &&
-	    target_claim(options->sampling.session.sampler.pid)) {
-		temporary[0] = output.temporary;
-		memory_limit_guard(temporary, 1);
-		r = record(options, &output);
-	}
-	output_close(&output);
-	return r;
+	if (!options->quiet)
+		print(stats, options->verbose);
+	return lost;
 }

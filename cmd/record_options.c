@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 #include "cmd.h"
+#include "heap_options.h"
 #include "options.h"
+#include "session/session_heap.h"
 
 #define DEFAULT_DURATION 30000000000ULL
 #define DEFAULT_DURATION_THREADS 2000000000ULL
-#define MAX_HEAP_RATE (1ULL << 40)
 
 enum {
 	OPTION_EXIT_STATUS = SAMPLING_OPTIONS_END,
@@ -28,8 +28,8 @@ static const struct option_row rows[] = {
 	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)",
 	 OPTION_FILE},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
-	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; a file for "
-	 "each; or heap, allocs",
+	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; heap, "
+	 "allocs; a file for each",
 	 "cpu wall block mutex threadcreate threads heap allocs"},
 	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
 	 "heap, allocs: mean bytes between two samples; 1: all (default 524288)"},
@@ -51,51 +51,33 @@ const struct option_table record_options_table = {
 	.see = "cprof-record(1)",
 };
 
-/* These are not sampled by ticks, and stand alone. Sets *ret_is when the type is one of them; false
- * after saying what does not go with it. */
-static bool parse_heap(struct record_options *options, const char *text, bool *ret_is)
+/* Heaps are counted, not sampled by ticks: no business of the sampler. */
+static bool parse_types(struct record_options *options, const char *text)
 {
-	bool heap = strcmp(text, "heap") == 0, allocs = strcmp(text, "allocs") == 0;
 	_cleanup_free_ char *copy = strdup(text);
 	char *rest = copy, *part;
-	bool among = false;
 
-	*ret_is = heap || allocs;
-	while (!*ret_is && copy && (part = strsep(&rest, ",")))
-		among |= strcmp(part, "heap") == 0 || strcmp(part, "allocs") == 0;
-	if (among || (*ret_is && (options->heap || options->sampling.session.sampler.types)) ||
-	    (!*ret_is && options->heap)) {
-		fprintf(stderr, "cprof: --type heap and --type allocs cannot be combined with "
-				"other types; record one after the other.\n");
-		return false;
+	while (copy && (part = strsep(&rest, ","))) {
+		if (strcmp(part, "heap") == 0)
+			options->heap = true;
+		else if (strcmp(part, "allocs") == 0)
+			options->allocs = true;
+		else if (!sampling_parse(&options->sampling, SAMPLING_TYPE, part))
+			return false;
 	}
-	if (*ret_is)
-		options->heap = heap ? "heap" : "allocs";
-	return true;
-}
-
-static bool parse_rate(const char *text, uint64_t *ret_rate)
-{
-	if (parse_u64(text, 1, MAX_HEAP_RATE, ret_rate) == 0)
-		return true;
-	fprintf(stderr, "cprof: --heap-rate wants bytes, from 1 to %llu, not '%s'.\n",
-		MAX_HEAP_RATE, text);
-	return false;
+	return copy != NULL;
 }
 
 static bool parse_one(struct record_options *options, int option, const char *text)
 {
-	bool is_heap;
-
 	switch (option) {
 	case 'n':
 		options->sampling.name = text;
 		return true;
 	case SAMPLING_TYPE:
-		return parse_heap(options, text, &is_heap) &&
-		       (is_heap || sampling_parse(&options->sampling, option, text));
+		return parse_types(options, text);
 	case OPTION_HEAP_RATE:
-		return parse_rate(text, &options->heap_rate);
+		return heap_options_parse_rate(text, &options->heap_rate);
 	case 'o':
 		options->output_path = text;
 		return true;
@@ -119,30 +101,34 @@ static bool parse_one(struct record_options *options, int option, const char *te
 }
 
 /* What goes with heap profiles, and with nothing else. */
-static bool check_heap(const struct record_options *options)
+static bool check_heap(struct record_options *options)
 {
-	const struct sampler_options *sampler = &options->sampling.session.sampler;
-	const char *other = sampler->children          ? "--children"
-			    : options->sampling.tids.n ? "--tid"
-			    : options->push.url        ? "--push"
-						       : NULL;
+	struct sampler_options *sampler = &options->sampling.session.sampler;
+	const char *other = sampler->children                      ? "--children"
+			    : options->sampling.tids.n             ? "--tid"
+			    : (sampler->types & SAMPLER_THREADS)   ? "--type threads"
+								   : NULL;
+	bool heap = options->heap || options->allocs;
 
-	if (!options->heap && options->heap_rate) {
+	if (!heap && options->heap_rate) {
 		fprintf(stderr, "cprof: --heap-rate goes with --type heap and allocs only.\n");
 		return false;
 	}
-	if (!options->heap)
+	if (!heap)
 		return true;
-	if (sampler->argv) {
-		fprintf(stderr,
-			"cprof: --type %s is of a process that runs: start the command, then use "
-			"-p "
-			"PID.\n",
-			options->heap);
+	options->heap_rate = options->heap_rate ? options->heap_rate : SESSION_HEAP_RATE;
+	options->heap_only = !sampler->types;
+	/* It starts the command and sees its end, and samples nothing. */
+	sampler->on_demand = options->heap_only;
+	if (sampler->argv && (sampler->types & SAMPLER_CREATE)) {
+		fprintf(stderr, "cprof: a command's threads are traced all the time for "
+				"threadcreate, so that its heap cannot be counted; leave out one "
+				"of them, or use -p PID.\n");
 		return false;
 	}
 	if (other)
-		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other, options->heap);
+		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other,
+			options->heap ? "heap" : "allocs");
 	return !other;
 }
 

@@ -11,8 +11,9 @@ struct record_options {
 	struct sampling sampling;
 	struct push_command push;
 	const char *output_path;
-	const char *heap;   /* "heap" or "allocs": not sampled by ticks; NULL: it is */
-	uint64_t heap_rate; /* 0: the default */
+	bool heap, allocs;  /* types that are not sampled by ticks */
+	bool heap_only;     /* there are no others */
+	uint64_t heap_rate; /* of these */
 	bool exit_status, quiet;
 	unsigned verbose;
 };

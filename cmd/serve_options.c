@@ -8,8 +8,10 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cmd.h"
+#include "heap_options.h"
 #include "options.h"
 #include "secret_file.h"
+#include "session/session_heap.h"
 #include "target.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6060"
@@ -18,7 +20,7 @@
 #define LONGEST_INTERVAL                                                                           \
 	(1800 * NSEC_PER_SEC) /* Pyroscope takes nothing that began an hour ago                    \
 			       */
-#define PUSH_TYPES "cpu, wall, block, mutex, threadcreate"
+#define PUSH_TYPES "cpu, wall, block, mutex, threadcreate, heap"
 #define DEFAULT_WINDOW "2m"
 #define DEFAULT_WINDOW_NS (120 * NSEC_PER_SEC)
 #define MAX_WINDOW_NS (3600 * NSEC_PER_SEC)
@@ -35,6 +37,8 @@ enum {
 	OPTION_CONTINUOUS,
 	OPTION_WINDOW,
 	OPTION_WAIT,
+	OPTION_HEAP,
+	OPTION_HEAP_RATE,
 };
 
 static const struct option_row rows[] = {
@@ -59,10 +63,14 @@ static const struct option_row rows[] = {
 	 "cpu wall block mutex threadcreate"},
 	{OPTION_WINDOW, "window", "TIME",
 	 "with --continuous: how far back past=1 reaches (default " DEFAULT_WINDOW ")"},
+	{OPTION_HEAP, "heap", NULL,
+	 "also heap and allocs: puts code that counts allocations into the process"},
+	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
+	 "with --heap: mean bytes between two samples; 1: all (default 524288)"},
 	PUSH_ROWS,
 	{OPTION_PUSH_TYPES, "push-types", "TYPE[,TYPE...]",
-	 "what to push: cpu (default), wall, block, mutex, threadcreate",
-	 "cpu wall block mutex threadcreate"},
+	 "what to push: cpu (default), wall, block, mutex, threadcreate, heap",
+	 "cpu wall block mutex threadcreate heap"},
 	{OPTION_INTERVAL, "interval", "TIME", "push a profile for each such time (default 15s)"},
 	SAMPLING_ROW_FREQUENCY,
 	SAMPLING_ROWS_HOW,
@@ -119,6 +127,10 @@ static bool parse_push_types(struct serve_command *command, const char *text)
 	while (copy && (part = strsep(&rest, ","))) {
 		const struct session_type *type = session_type_find(part);
 
+		if (strcmp(part, "heap") == 0) {
+			command->serve.push.heap = true;
+			continue;
+		}
 		if (!type || !(type->type & SERVE_TYPES)) {
 			fprintf(stderr,
 				"cprof: there is no type '%s' to push; known: " PUSH_TYPES ".\n",
@@ -213,6 +225,11 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 	case OPTION_CONTINUOUS:
 		command->continuous = true;
 		return true;
+	case OPTION_HEAP:
+		command->heap = true;
+		return true;
+	case OPTION_HEAP_RATE:
+		return heap_options_parse_rate(text, &command->serve.heap_rate);
 	case OPTION_WINDOW:
 		return parse_window(command, text);
 	case 'v':
@@ -249,7 +266,7 @@ static bool check_push(struct serve_command *command)
 
 	if (!push_options_check(&command->push))
 		return false;
-	if (!command->push.url && (command->has_interval || push->types)) {
+	if (!command->push.url && (command->has_interval || push->types || push->heap)) {
 		fprintf(stderr, "cprof: %s goes with --push URL only.\n",
 			command->has_interval ? "--interval" : "--push-types");
 		return false;
@@ -258,7 +275,11 @@ static bool check_push(struct serve_command *command)
 		fprintf(stderr, "cprof: --interval wants a time from 1s to 30m.\n");
 		return false;
 	}
-	push->types = push->types ? push->types : SAMPLER_CPU;
+	if (push->heap && !command->heap) {
+		fprintf(stderr, "cprof: --push-types heap goes with --heap only.\n");
+		return false;
+	}
+	push->types = push->types || push->heap ? push->types : SAMPLER_CPU;
 	return true;
 }
 
@@ -283,6 +304,28 @@ static bool check_continuous(struct serve_command *command)
 	return true;
 }
 
+static bool check_heap(struct serve_command *command)
+{
+	const struct session_options *session = &command->sampling.session;
+
+	if (!command->heap && command->serve.heap_rate) {
+		fprintf(stderr, "cprof: --heap-rate goes with --heap only.\n");
+		return false;
+	}
+	if (command->heap && session->sampler.argv &&
+	    (command->serve.continuous & SAMPLER_CREATE)) {
+		fprintf(stderr, "cprof: a command's threads are traced all the time for "
+				"threadcreate, so that its heap cannot be counted; leave out one "
+				"of them, or use -p PID.\n");
+		return false;
+	}
+	if (command->heap && !command->serve.heap_rate)
+		command->serve.heap_rate = SESSION_HEAP_RATE;
+	command->serve.inlines = session->inlines;
+	command->serve.command_line = session->command_line;
+	return true;
+}
+
 int serve_options_parse(struct serve_command *command, int argc, char **argv)
 {
 	struct sampler_options *sampler = &command->sampling.session.sampler;
@@ -299,7 +342,8 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 			return CMD_USAGE;
 	}
 	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_many(command) ||
-	    !check_continuous(command) || !check_address(command) || !check_push(command))
+	    !check_continuous(command) || !check_heap(command) || !check_address(command) ||
+	    !check_push(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
 	sampler->on_demand = true;

@@ -32,6 +32,9 @@ struct profile *heap_profile_get(struct heap_profile *heap);
 /** Adds a sampled allocation. id: of the sample, from 1 on. Returns 0 or -ENOMEM. */
 int heap_profile_add(struct heap_profile *heap, uint64_t id, uint64_t size, uint32_t stack);
 
+/** How many stacks there are, with different sizes. */
+uint32_t heap_profile_count(const struct heap_profile *heap);
+
 /** Is it time for heap_profile_forget()? */
 bool heap_profile_is_full(const struct heap_profile *heap);
 

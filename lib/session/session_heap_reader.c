@@ -15,6 +15,9 @@
 /* How often the agent's samples are fetched: it has room for 160 of them. */
 #define TAKE_EVERY_MS 4
 #define TAKE_SOON_MS 1
+/* After so many times without any, less often: then few come, and to wake is what costs. */
+#define TAKE_RARELY_MS 16
+#define RARE 64
 /* A program that begins loads its libraries; what does not seem to end is taken as it is. */
 #define LOADING_LOOK_MS 1
 #define SHARED_LOOK_MS 200
@@ -29,25 +32,13 @@ struct reader {
 	struct allocs_stats past;  /* of these */
 };
 
-/* True when it is to stop. */
-static bool nap(struct session_heap *h, int ms)
-{
-	struct pollfd fds[] = {{.fd = h->stop_fd, .events = POLLIN},
-			       {.fd = h->ask_fd, .events = POLLIN}};
-	eventfd_t ignored;
-
-	(void)poll(fds, ARRAY_SIZE(fds), ms);
-	if (fds[1].revents)
-		(void)eventfd_read(h->ask_fd, &ignored);
-	return fds[0].revents != 0;
-}
-
 static void set_result(struct session_heap *h, int result, enum heap_stage stage)
 {
 	pthread_mutex_lock(&h->lock);
 	h->result = result;
 	h->stage = stage;
-	h->stats.images = 1;
+	h->stats.why = result;
+	h->stats.images = result == INJECT_OK;
 	h->stats.begun_at = clock_now_ns();
 	h->stats.begun_wall = clock_wall_ns();
 	pthread_cond_broadcast(&h->changed);
@@ -96,6 +87,7 @@ static void hand_over(struct reader *r)
 	(void)eventfd_write(h->wake_fd, 1);
 }
 
+/* Of a target that has ended it is what there was last; between two images nothing lives. */
 static void answer(struct reader *r)
 {
 	struct session_heap *h = r->heap;
@@ -106,17 +98,36 @@ static void answer(struct reader *r)
 	pthread_mutex_unlock(&h->lock);
 	if (!asked)
 		return;
-	/* Of a target that has ended it is what there was last. */
-	(void)allocs_look(r->allocs, &r->live);
-	add_lost(r);
+	if (r->allocs) {
+		(void)allocs_look(r->allocs, &r->live);
+		add_lost(r);
+	} else {
+		r->live.items.n = 0;
+		memcpy(r->live.lost, r->before.lost, sizeof(r->live.lost));
+	}
 	pthread_mutex_lock(&h->lock);
 	hand_over(r);
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* Answers, too. True when it is to stop. */
+static bool nap(struct reader *r, int ms)
+{
+	struct pollfd fds[] = {{.fd = r->heap->stop_fd, .events = POLLIN},
+			       {.fd = r->heap->ask_fd, .events = POLLIN}};
+	eventfd_t ignored;
+
+	answer(r);
+	(void)poll(fds, ARRAY_SIZE(fds), ms);
+	if (fds[1].revents)
+		(void)eventfd_read(r->heap->ask_fd, &ignored);
+	return fds[0].revents != 0;
+}
+
 /* True when it is to stop; false: the image has ended. */
 static bool read_image(struct reader *r)
 {
+	unsigned n_empty = 0;
 	bool stops = false;
 	int taken;
 
@@ -127,8 +138,10 @@ static bool read_image(struct reader *r)
 			(void)eventfd_write(r->heap->wake_fd, 1);
 		if (taken < 0)
 			break;
-		answer(r);
-		stops = nap(r->heap, taken ? TAKE_SOON_MS : TAKE_EVERY_MS);
+		n_empty = taken ? 0 : n_empty + 1;
+		stops = nap(r, taken            ? TAKE_SOON_MS
+			       : n_empty < RARE ? TAKE_EVERY_MS
+						: TAKE_RARELY_MS);
 	} while (!stops);
 	return stops;
 }
@@ -164,15 +177,19 @@ static bool has_ended(const struct session_heap *h)
 	return process_stat_read(h->process, &stat) < 0 || stat.state == 'Z' || stat.state == 'X';
 }
 
-/* Returns INJECT_GONE when the process has ended, or it is to stop. */
-static int await_loaded(struct reader *r)
+/* Returns INJECT_GONE when the process has ended, or it is to stop.
+ *
+ * @param ret_mark	of the image that it is
+ */
+static int await_loaded(struct reader *r, struct process_mark *ret_mark)
 {
 	uint64_t limit = clock_now_ns() + LOADING_LIMIT;
 
 	while (!has_ended(r->heap)) {
+		process_mark_read(r->heap->process, ret_mark);
 		if (!inject_is_loading(r->heap->process) || clock_now_ns() > limit)
 			return INJECT_OK;
-		if (nap(r->heap, LOADING_LOOK_MS))
+		if (nap(r, LOADING_LOOK_MS))
 			break;
 	}
 	return INJECT_GONE;
@@ -182,14 +199,32 @@ static int await_loaded(struct reader *r)
 static bool is_worth_another_try(struct reader *r, int result)
 {
 	if (result == INJECT_SHARED)
-		return !nap(r->heap, SHARED_LOOK_MS) && !has_ended(r->heap);
-	return result == INJECT_GONE && !nap(r->heap, LOADING_LOOK_MS) && !has_ended(r->heap);
+		return !nap(r, SHARED_LOOK_MS) && !has_ended(r->heap);
+	return result == INJECT_GONE && !nap(r, LOADING_LOOK_MS) && !has_ended(r->heap);
+}
+
+static bool is_image(struct session_heap *h, const struct process_mark *mark)
+{
+	struct process_mark now;
+
+	process_mark_read(h->process, &now);
+	return now.addr == mark->addr && memcmp(now.bytes, mark->bytes, sizeof(now.bytes)) == 0;
+}
+
+/* Who waits need not wait for what may last. */
+static void note_shared(struct session_heap *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->is_shared = true;
+	pthread_cond_broadcast(&h->changed);
+	pthread_mutex_unlock(&h->lock);
 }
 
 static int bring_in(struct reader *r)
 {
 	struct session_heap *h = r->heap;
-	int result = await_loaded(r);
+	struct process_mark mark;
+	int result = await_loaded(r, &mark);
 
 	if (result == INJECT_OK)
 		result = allocs_new(h->process, h->queue, h->options.rate, r->image, &r->allocs);
@@ -197,6 +232,11 @@ static int bring_in(struct reader *r)
 		result = allocs_start(r->allocs);
 	if (result != INJECT_OK && r->allocs)
 		r->allocs = allocs_free(r->allocs, &r->live, &(struct allocs_stats){});
+	if (result == INJECT_SHARED)
+		note_shared(h);
+	/* What was found may be of two programs, the second one not loaded yet. */
+	if (result > 0 && result != INJECT_SHARED && !is_image(h, &mark))
+		result = INJECT_GONE;
 	return result;
 }
 

@@ -157,7 +157,7 @@ void session_heap_explain(pid_t pid, int why, char *text, size_t size)
 	case INJECT_SHARED:
 		snprintf(text, size,
 			 "the threads of process %d are traced all the time for the type "
-			 "threadcreate. Record them one after the other.",
+			 "threadcreate: allocations are counted when that ends.",
 			 pid);
 		return;
 	case INJECT_DENIED:
