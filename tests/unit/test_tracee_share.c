@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@ static pid_t start_child(void)
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		/* Also where a test has failed. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
 	}
@@ -112,6 +115,7 @@ static void somebody_elses_is_denied(void **state)
 	assert_int_equal(pipe(fds), 0);
 	tracer = fork();
 	if (tracer == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (tracee_set_new(&set) == 0 && tracee_stop(set, pid, pid) == TRACEE_OK)
 			(void)!write(fds[1], "x", 1);
 		for (;;)
