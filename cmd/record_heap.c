@@ -28,6 +28,7 @@ static void explain(pid_t pid, int why)
 	case INJECT_GONE:
 		fprintf(stderr, "cprof: process %d has ended, or became another program.\n", pid);
 		return;
+	case INJECT_NOT_IMPORTED:
 	case INJECT_NO_SLOTS:
 		fprintf(stderr,
 			"cprof: process %d imports no malloc or operator new: it is linked "

@@ -50,6 +50,7 @@ static int read_head(struct allocs *a)
 int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
 	       struct allocs **ret_allocs)
 {
+	const struct inject_options options = {.rate = rate};
 	struct allocs *a = calloc(1, sizeof(*a));
 	int r;
 
@@ -58,7 +59,7 @@ int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
 	a->process = process;
 	a->queue = queue;
 	a->live = malloc(AGENT_N_LIVE * sizeof(*a->live));
-	r = a->live ? inject_new(process, rate, &a->inject) : -ENOMEM;
+	r = a->live ? inject_new(process, &options, &a->inject) : -ENOMEM;
 	if (r != 0) {
 		free(a->live);
 		free(a);
