@@ -2,10 +2,12 @@
 #include "record_heap.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/parse.h"
 #include "cmd.h"
 #include "memory_limit.h"
@@ -13,6 +15,8 @@
 #include "pprof/pprof.h"
 #include "session/session_heap.h"
 #include "target.h"
+
+DEFINE_CLEANUP(struct session_heap *, session_heap_free)
 
 static int write_profile(void *user, struct sink *sink)
 {
@@ -22,78 +26,10 @@ static int write_profile(void *user, struct sink *sink)
 /* Why nothing was recorded, and the way out. */
 static void explain(pid_t pid, int why)
 {
-	switch ((enum inject_result)why) {
-	case INJECT_OK:
-		return;
-	case INJECT_GONE:
-		fprintf(stderr, "cprof: process %d has ended, or became another program.\n", pid);
-		return;
-	case INJECT_NOT_IMPORTED:
-	case INJECT_NO_SLOTS:
-		fprintf(stderr,
-			"cprof: process %d imports no malloc or operator new: it is linked "
-			"statically, or has a heap of its own, as Go programs do. Link its C "
-			"library and allocator dynamically; a Go program has "
-			"/debug/pprof/heap of net/http/pprof.\n",
-			pid);
-		return;
-	case INJECT_OWN_ALLOCATOR:
-		fprintf(stderr,
-			"cprof: process %d has an allocator linked into its program, whose calls "
-			"cannot be reached. Link jemalloc, tcmalloc or mimalloc as a shared "
-			"library, "
-			"or use its own profiler.\n",
-			pid);
-		return;
-	case INJECT_SECCOMP:
-		fprintf(stderr,
-			"cprof: process %d is under seccomp(2), and may be killed for a system "
-			"call "
-			"that it does not make itself; it was not touched. Start it without the "
-			"filter.\n",
-			pid);
-		return;
-	case INJECT_SHADOW_STACK:
-		fprintf(stderr,
-			"cprof: process %d has shadow stacks, and was not touched. Start it with "
-			"GLIBC_TUNABLES=glibc.cpu.x86_shstk=off.\n",
-			pid);
-		return;
-	case INJECT_OTHER_AGENT:
-		fprintf(stderr,
-			"cprof: another version of cprof has left its agent in process %d. Run "
-			"'cprof record --type heap -d 1s' of that version once: it takes it out.\n",
-			pid);
-		return;
-	case INJECT_NO_CODE:
-		fprintf(stderr,
-			"cprof: no C library that is known was found in process %d: glibc or musl "
-			"is "
-			"needed.\n",
-			pid);
-		return;
-	case INJECT_NO_THREAD:
-		fprintf(stderr,
-			"cprof: no thread of process %d was met at a place where it can be used: "
-			"all "
-			"wait in calls that must not be interrupted, or on stacks of their own. "
-			"Try "
-			"again while it is busy.\n",
-			pid);
-		return;
-	case INJECT_NO_MEMORY:
-		fprintf(stderr,
-			"cprof: process %d may not map 8 MiB more: look at its limits (ulimit -v) "
-			"and at policies against executable memory.\n",
-			pid);
-		return;
-	case INJECT_DENIED:
-		fprintf(stderr,
-			"cprof: process %d cannot be changed: another tracer has it, or this user "
-			"may not write to its memory. End the other one, or try it as root.\n",
-			pid);
-		return;
-	}
+	char text[512];
+
+	session_heap_explain(pid, why, text, sizeof(text));
+	fprintf(stderr, "cprof: %s\n", text);
 }
 
 static bool print_losses(const struct session_heap_stats *stats)
@@ -104,8 +40,8 @@ static bool print_losses(const struct session_heap_stats *stats)
 	if (lost)
 		fprintf(stderr,
 			"cprof: %" PRIu64 " of %" PRIu64
-			" samples were lost, they came faster than they could be fetched; use a "
-			"larger --heap-rate\n",
+			" samples have no stack, they came faster than they could be fetched; use "
+			"a larger --heap-rate\n",
 			lost, a->samples);
 	if (a->not_live)
 		fprintf(stderr,
@@ -172,32 +108,60 @@ static int write_file(struct output *output, struct profile *profile)
 	return output_finish(output, pprof_write(profile, &sink.sink), write_profile, profile);
 }
 
-static int record(struct record_options *options, struct output *output)
+/* Until the time is over, it is to stop, or the target has ended. */
+static void wait_for_end(const struct sampler_options *sampler, int end_fd)
+{
+	struct pollfd fds[] = {{.fd = sampler->stop_fd, .events = POLLIN},
+			       {.fd = end_fd, .events = POLLIN}};
+	uint64_t now = clock_now_ns(), end = now + sampler->duration_ns;
+	int r = 0;
+
+	for (; r <= 0 && (!sampler->duration_ns || now < end); now = clock_now_ns()) {
+		struct timespec rest = ns_timespec(end - now);
+
+		r = ppoll(fds, ARRAY_SIZE(fds), sampler->duration_ns ? &rest : NULL, NULL);
+	}
+}
+
+static int count(struct record_options *options, struct session_heap_stats *ret_stats,
+		 struct profile **ret_profile)
 {
 	const struct sampler_options *sampler = &options->sampling.session.sampler;
-	const struct session_heap_options heap = {
+	const struct session_heap_options heap_options = {
 		.pid = sampler->pid,
 		.rate = options->heap_rate ? options->heap_rate : SESSION_HEAP_RATE,
-		.duration_ns = sampler->duration_ns,
 		.allocs = strcmp(options->heap, "allocs") == 0,
 		.inlines = options->sampling.session.inlines,
 		.command_line = options->sampling.session.command_line,
-		.stop_fd = sampler->stop_fd,
 	};
+	_cleanup_(session_heap_free_cleanup) struct session_heap *heap = NULL;
+	int r = session_heap_new(&heap_options, &heap);
+
+	if (r >= 0)
+		r = session_heap_start(heap);
+	if (r < 0)
+		return r;
+	if (session_heap_await(heap) == INJECT_OK)
+		wait_for_end(sampler, session_heap_end_fd(heap));
+	return session_heap_finish(heap, ret_stats, ret_profile);
+}
+
+static int record(struct record_options *options, struct output *output)
+{
+	pid_t pid = options->sampling.session.sampler.pid;
 	struct session_heap_stats stats = {};
 	struct profile *profile = NULL;
 	bool partial;
 	int r;
 
-	target_hint(sampler->pid);
-	r = session_heap_run(&heap, &stats, &profile);
+	target_hint(pid);
+	r = count(options, &stats, &profile);
 	if (r < 0) {
-		fprintf(stderr, "cprof: cannot profile process %d: %s\n", sampler->pid,
-			strerror(-r));
+		fprintf(stderr, "cprof: cannot profile process %d: %s\n", pid, strerror(-r));
 		return CMD_FAILED;
 	}
 	if (r > 0) {
-		explain(sampler->pid, r);
+		explain(pid, r);
 		return CMD_FAILED;
 	}
 	r = write_file(output, profile);

@@ -161,6 +161,8 @@ static void put_alloc(struct agent_wire *wire, uint64_t addr, uint64_t size, uin
 void agent_put_sample(struct agent_wire *wire, const struct agent_call *call,
 		      const struct agent_action *action, uint64_t size, uint64_t id)
 {
+	struct agent_lost *lost;
+
 	/* Always the first free one: most of the memory is never touched. */
 	for (unsigned i = 0; i < AGENT_N_SAMPLES; i++) {
 		struct agent_sample *sample = &wire->samples[i];
@@ -181,6 +183,9 @@ void agent_put_sample(struct agent_wire *wire, const struct agent_call *call,
 		__atomic_store_n(&wire->head.states[i], AGENT_SAMPLE_READY, __ATOMIC_RELEASE);
 		return;
 	}
+	lost = &wire->lost[agent_lost_class(call->size)];
+	__atomic_fetch_add(&lost->count, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&lost->bytes, call->size, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&wire->head.n_no_room, 1, __ATOMIC_RELAXED);
 }
 

@@ -164,6 +164,13 @@ struct agent_profile {
 	uint64_t not_live; /* entries without a place in live[] */
 };
 
+/** Samples that found no place in samples[], of sizes that are about the same. */
+struct agent_lost {
+	uint64_t count, bytes;
+};
+
+#define AGENT_N_LOST 512 /* eight classes from each power of two to the next */
+
 /** The first page of the wire, as far as it is used. */
 struct agent_head {
 	uint64_t on; /* 1; 0 in a child of fork(2) */
@@ -187,6 +194,7 @@ struct agent_wire {
 	/* How many live addresses have this hash; 255: that many or more, for ever. */
 	uint8_t filter[1 << AGENT_FILTER_BITS];
 	struct agent_live live[AGENT_N_LIVE];
+	struct agent_lost lost[AGENT_N_LOST];
 	struct agent_sample samples[AGENT_N_SAMPLES];
 };
 
@@ -211,5 +219,16 @@ static inline uint64_t agent_hash(uint64_t key, unsigned bits)
 static inline uint64_t agent_live_key(unsigned profile, uint64_t key)
 {
 	return (profile + 1ULL) << AGENT_KEY_BITS | (key & ((1ULL << AGENT_KEY_BITS) - 1));
+}
+
+/** Where a size is in lost[]. */
+static inline unsigned agent_lost_class(uint64_t size)
+{
+	unsigned exponent;
+
+	if (size < 8)
+		return (unsigned)size;
+	exponent = 63 - (unsigned)__builtin_clzll(size);
+	return (exponent - 2) * 8 + (unsigned)(size >> (exponent - 3) & 7);
 }
 #endif

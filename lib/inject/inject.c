@@ -364,6 +364,11 @@ uint64_t inject_wire_addr(const struct inject *inject)
 	return inject->wire;
 }
 
+void inject_get_stats(const struct inject *inject, struct inject_stats *ret_stats)
+{
+	*ret_stats = inject->stats;
+}
+
 struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats)
 {
 	if (!inject)

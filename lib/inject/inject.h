@@ -104,6 +104,10 @@ struct inject_list {
 int inject_list_read(struct process *process, struct inject_list *list);
 void inject_list_deinit(struct inject_list *list);
 
+/** Has a program that begins not loaded its libraries yet? Also true between two images, and of one
+ * that loads a module; false of static ones. Looks only. */
+bool inject_is_loading(struct process *process);
+
 /** Brings the agent in. Returns an enum inject_result, after which, unless it is OK, the target is
  * as it was; or -ENOMEM. */
 int inject_start(struct inject *inject);
@@ -114,6 +118,9 @@ int inject_renew(struct inject *inject);
 
 /** Target address of the wire; of what is at an entry's number: agent_wire.h. */
 uint64_t inject_wire_addr(const struct inject *inject);
+
+/** The figures so far. */
+void inject_get_stats(const struct inject *inject, struct inject_stats *ret_stats);
 
 /** Restores the import tables; from here on nothing is counted. Returns OK, GONE or -ENOMEM. */
 int inject_stop(struct inject *inject);

@@ -4,28 +4,37 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/map64.h"
 #include "base/vec.h"
 
+/* Ids that are missing in a row. */
 #define MAX_LOST (1UL << 24)
+/* Samples after which those that do not live are forgotten. */
+#define FULL (1UL << 20)
 
 /* Samples of one stack and size. */
 struct bucket {
 	uint32_t stack, labels;
 	uint64_t size;
-	uint64_t allocs, in_use;
+	uint64_t allocs, in_use; /* in use: when a copy was made last */
 };
 
 struct heap_profile {
 	struct profile *profile;
 	uint64_t rate;
 	VEC(struct bucket) buckets;
-	struct map64 index;   /* stack and labels → place */
-	VEC(uint32_t) sample; /* by id - 1: place of its bucket + 1 */
-	uint32_t key_bytes;   /* strings */
+	struct map64 index; /* stack and labels → place */
+	/* Where samples belong, by id: place of the bucket + 1, 0: lost. Of the first ones only
+	 * those that lived when it was looked last. */
+	struct map64 old;
+	uint64_t n_old; /* ids up to this one are in `old` */
+	VEC(uint32_t) recent;
+	size_t n_settled;   /* of recent: those that had come when it was looked last */
+	uint32_t key_bytes; /* strings */
 };
 
 int heap_profile_new(uint64_t rate, bool allocs, struct heap_profile **ret_heap)
@@ -63,7 +72,8 @@ struct heap_profile *heap_profile_free(struct heap_profile *heap)
 		return NULL;
 	profile_free(heap->profile);
 	vec_deinit(&heap->buckets);
-	vec_deinit(&heap->sample);
+	vec_deinit(&heap->recent);
+	map64_deinit(&heap->old);
 	map64_deinit(&heap->index);
 	free(heap);
 	return NULL;
@@ -106,28 +116,81 @@ int heap_profile_add(struct heap_profile *heap, uint64_t id, uint64_t size, uint
 	if (r < 0)
 		return err_trace(r);
 	heap->buckets.items[place].allocs++;
-	/* Ids are dense but for those lost; in a target whose memory is broken they may be not. */
-	if (id > heap->sample.n + MAX_LOST)
+	/* In a target whose memory is broken they may be anything. */
+	if (id <= heap->n_old || id - heap->n_old > heap->recent.n + MAX_LOST)
 		return 0;
-	while (heap->sample.n < id) {
-		if (!vec_push(&heap->sample))
-			return err_trace(-ENOMEM);
+	while (heap->recent.n < id - heap->n_old) {
+		if (!vec_push(&heap->recent))
+			return -ENOMEM;
 	}
-	heap->sample.items[id - 1] = place + 1;
+	heap->recent.items[id - heap->n_old - 1] = place + 1;
 	return 0;
 }
 
-int heap_profile_add_live(struct heap_profile *heap, const struct agent_live *live, uint32_t lost)
+/* Place + 1; 0: its sample never came. */
+static uint32_t find_place(const struct heap_profile *heap, uint64_t id)
 {
-	uint32_t place = 0;
+	const uint64_t *old;
+
+	if (id > heap->n_old)
+		return id - heap->n_old <= heap->recent.n ? heap->recent.items[id - heap->n_old - 1]
+							  : 0;
+	old = map64_get(&heap->old, id);
+	return old ? (uint32_t)*old : 0;
+}
+
+bool heap_profile_is_full(const struct heap_profile *heap)
+{
+	return heap->recent.n - heap->n_settled > FULL;
+}
+
+/* What came since the last time may have been about to live then. */
+int heap_profile_forget(struct heap_profile *heap, const struct allocs_live *live)
+{
+	uint64_t upto = heap->n_old + heap->n_settled;
+	struct map64 old = {};
+	uint64_t *slot;
+
+	for (size_t i = 0; i < live->items.n; i++) {
+		uint64_t id = live->items.items[i].id;
+		uint32_t place = id && id <= upto ? find_place(heap, id) : 0;
+
+		if (!place)
+			continue;
+		if (map64_put(&old, id, &slot) < 0) {
+			map64_deinit(&old);
+			return err_trace(-ENOMEM);
+		}
+		*slot = place;
+	}
+	map64_deinit(&heap->old);
+	heap->old = old;
+	heap->recent.n -= heap->n_settled;
+	if (heap->recent.n)
+		memmove(heap->recent.items, heap->recent.items + heap->n_settled,
+			heap->recent.n * sizeof(*heap->recent.items));
+	heap->n_old = upto;
+	heap->n_settled = heap->recent.n;
+	return 0;
+}
+
+static int count_live(struct heap_profile *heap, const struct allocs_live *live, uint32_t lost)
+{
 	int r = 0;
 
-	if (live->id && live->id <= heap->sample.n && heap->sample.items[live->id - 1])
-		place = heap->sample.items[live->id - 1] - 1;
-	else
-		r = get_bucket(heap, lost, live->size, &place);
-	if (r >= 0)
-		heap->buckets.items[place].in_use++;
+	for (size_t i = 0; i < heap->buckets.n; i++)
+		heap->buckets.items[i].in_use = 0;
+	for (size_t i = 0; i < live->items.n && r >= 0; i++) {
+		const struct agent_live *item = &live->items.items[i];
+		uint32_t place = find_place(heap, item->id);
+
+		if (place)
+			place--;
+		else
+			r = get_bucket(heap, lost, item->size, &place);
+		if (r >= 0)
+			heap->buckets.items[place].in_use++;
+	}
 	return err_trace(r);
 }
 
@@ -140,28 +203,58 @@ static int64_t whole(double value, double *carry)
 	return n;
 }
 
-int heap_profile_finish(struct heap_profile *heap, struct profile **ret_profile)
+/* Adds samples of a size to two of the values: their number and their bytes. */
+static void scale(const struct heap_profile *heap, double n, double size, double *carry,
+		  int64_t *values)
+{
+	if (heap->rate > 1 && size > 0)
+		n /= -expm1(-size / (double)heap->rate);
+	values[0] = whole(n, &carry[0]);
+	values[1] = whole(n * size, &carry[1]);
+}
+
+static int fill(const struct heap_profile *heap, const struct allocs_live *live, uint32_t lost,
+		struct profile *profile)
 {
 	double carry[4] = {};
 	int r = 0;
 
 	for (size_t i = 0; i < heap->buckets.n && r >= 0; i++) {
 		const struct bucket *b = &heap->buckets.items[i];
-		double size = (double)b->size, scale = 1, counts[2];
-		int64_t values[4];
+		int64_t values[PROFILE_MAX_TYPES] = {};
 
-		if (heap->rate > 1 && b->size)
-			scale = -1 / expm1(-size / (double)heap->rate);
-		counts[0] = scale * (double)b->allocs;
-		counts[1] = scale * (double)b->in_use;
-		for (unsigned k = 0; k < 2; k++) {
-			values[2 * k] = whole(counts[k], &carry[2 * k]);
-			values[2 * k + 1] = whole(counts[k] * size, &carry[2 * k + 1]);
-		}
-		r = profile_sample_add(heap->profile, b->stack, b->labels, values);
+		if (!b->allocs && !b->in_use)
+			continue;
+		scale(heap, (double)b->allocs, (double)b->size, carry, values);
+		scale(heap, (double)b->in_use, (double)b->size, carry + 2, values + 2);
+		r = profile_sample_add(profile, b->stack, b->labels, values);
 	}
-	if (r < 0)
+	for (size_t i = 0; i < AGENT_N_LOST && r >= 0; i++) {
+		const struct agent_lost *l = &live->lost[i];
+		int64_t values[PROFILE_MAX_TYPES] = {};
+
+		if (!l->count)
+			continue;
+		scale(heap, (double)l->count, (double)l->bytes / (double)l->count, carry, values);
+		r = profile_sample_add(profile, lost, 0, values);
+	}
+	return err_trace(r);
+}
+
+int heap_profile_copy(struct heap_profile *heap, const struct allocs_live *live, uint32_t lost,
+		      struct profile **ret_profile)
+{
+	struct profile *profile = NULL;
+	int r = count_live(heap, live, lost);
+
+	if (r >= 0)
+		r = profile_clone(heap->profile, &profile);
+	if (r >= 0)
+		r = fill(heap, live, lost, profile);
+	if (r < 0) {
+		profile_free(profile);
 		return err_trace(r);
-	*ret_profile = take_ptr(heap->profile);
+	}
+	*ret_profile = profile;
 	return 0;
 }

@@ -6,6 +6,11 @@
  * added up by stack and size first, and then multiplied by one over the probability that such an
  * allocation is sampled, 1 - exp(-size / rate) (src/runtime/pprof/protomem.go scaleHeapSample). Go
  * cuts fractions off; here they are carried on, so that sums are right.
+ *
+ * Samples without a stack are known by their number and bytes of about one size, and are under
+ * "[stack lost]" without the label of their size.
+ *
+ * It grows with every new stack and size, as Go's own does, but not with samples.
  */
 #pragma once
 
@@ -19,19 +24,27 @@ struct heap_profile;
 /** Makes an empty profile of Go's sample types, whose default is inuse_space or alloc_space. rate:
  * mean bytes between samples. Returns 0 or -ENOMEM. */
 int heap_profile_new(uint64_t rate, bool allocs, struct heap_profile **ret_heap);
-
-/** Frees it with its profile, unless that was taken. */
 struct heap_profile *heap_profile_free(struct heap_profile *heap);
 
-/** The profile, for stacks to be put into; borrowed. It has samples after heap_profile_finish(). */
+/** The profile, for stacks to be put into; borrowed. It never has samples. */
 struct profile *heap_profile_get(struct heap_profile *heap);
 
 /** Adds a sampled allocation. id: of the sample, from 1 on. Returns 0 or -ENOMEM. */
 int heap_profile_add(struct heap_profile *heap, uint64_t id, uint64_t size, uint32_t stack);
 
-/** Adds one that was in use at the end. lost: the stack of those whose sample never came. Returns 0
- * or -ENOMEM. */
-int heap_profile_add_live(struct heap_profile *heap, const struct agent_live *live, uint32_t lost);
+/** Is it time for heap_profile_forget()? */
+bool heap_profile_is_full(const struct heap_profile *heap);
 
-/** Puts the values into the profile, which becomes the caller's. Returns 0 or -ENOMEM. */
-int heap_profile_finish(struct heap_profile *heap, struct profile **ret_profile);
+/** Forgets what belongs to samples that came before the last time, and do not live any more.
+ * Returns 0 or -ENOMEM. */
+int heap_profile_forget(struct heap_profile *heap, const struct allocs_live *live);
+
+/**
+ * Makes a profile with values: what was added so far, and of it, and of what was lost, what lives.
+ *
+ * @param lost		the stack of samples that never came
+ * @param ret_profile	the caller's; the same stacks and locations under the same ids
+ * @return 0 or -ENOMEM
+ */
+int heap_profile_copy(struct heap_profile *heap, const struct allocs_live *live, uint32_t lost,
+		      struct profile **ret_profile);

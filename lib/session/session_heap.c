@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two threads: the reader has the agent (session_heap_reader.c), the consumer makes stacks of what
+ * it brings. A peek goes through both, so that a sample that lives has its stack: the reader reads
+ * what lives, then puts what has come into the queue; the consumer empties that, then copies.
+ */
 #include "session/session_heap.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,246 +17,350 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/parse.h"
-#include "session/consumer.h"
-#include "session/heap_profile.h"
+#include "session/session_heap_priv.h"
 
 #define QUEUE_SMALL (4UL << 20)
 #define QUEUE_LARGE (32UL << 20)
-/* How often the agent's samples are fetched: it has room for 160 of them. */
-#define TAKE_EVERY_MS 4
-#define TAKE_SOON_MS 1
 #define NAP_MS 100
+/* Beside a target with many busy threads it would take seconds. */
 #define CONSUMER_NICE -10
+/* For names of what came last. */
+#define NAMES_WITHIN (2 * NSEC_PER_SEC)
+#define UNASKED_LOOK_MS 2
 
-struct heap_session {
-	const struct session_heap_options *options;
-	struct process *process; /* the reader's */
-	struct queue *queue;
-	struct consumer *consumer;
-	struct sampler_shared *shared;
-	struct heap_profile *heap;
-	struct allocs_live live;
-	struct session_heap_stats stats;
-	int wake_fd;
-	_Atomic bool done;
-	/* The reader's, until it is done. */
-	int result;
-	uint64_t begun_at, begun_wall;
-};
+DEFINE_CLEANUP(struct profile *, profile_free)
 
-static void read_allocs(struct heap_session *s, struct allocs *allocs)
+static int take_all(struct session_heap *h)
 {
-	struct pollfd fd = {.fd = s->options->stop_fd, .events = POLLIN};
-	uint64_t duration = s->options->duration_ns;
+	const struct snapshot *snapshot;
+	size_t size;
+	int r = 0;
 
-	do {
-		int taken = allocs_take(allocs);
+	while ((snapshot = queue_peek(h->queue, &size))) {
+		uint32_t stack;
+		int taken;
 
-		if (taken < 0)
-			break;
-		if (taken > 0)
-			(void)eventfd_write(s->wake_fd, 1);
-		if (poll(&fd, 1, taken ? TAKE_SOON_MS : TAKE_EVERY_MS) > 0)
-			break;
-	} while (!duration || clock_now_ns() - s->begun_at < duration);
+		if (snapshot->kind == SNAPSHOT_STACK) {
+			taken = consumer_take_stack(h->consumer, snapshot, &stack);
+			if (taken >= 0)
+				taken = heap_profile_add(h->heap, snapshot->alloc_id,
+							 snapshot->alloc_size, stack);
+		} else {
+			taken = consumer_take(h->consumer, snapshot);
+		}
+		r = taken < 0 ? taken : r;
+		queue_pop(h->queue);
+	}
+	return r;
 }
 
-static void *reader_main(void *arg)
+static int copy(struct session_heap *h, struct profile **ret_profile)
 {
-	struct heap_session *s = arg;
-	struct allocs *allocs = NULL;
+	uint32_t lost;
+	int r = consumer_named_stack(h->consumer, "[stack lost]", &lost);
 
-	s->result = allocs_new(s->process, s->queue, s->options->rate, &allocs);
-	if (s->result == 0)
-		s->result = allocs_start(allocs);
-	s->begun_at = clock_now_ns();
-	s->begun_wall = clock_wall_ns();
-	if (s->result == 0)
-		read_allocs(s, allocs);
-	s->stats.elapsed_ns = clock_now_ns() - s->begun_at;
-	allocs_free(allocs, &s->live, &s->stats.allocs);
-	atomic_store(&s->done, true);
-	(void)eventfd_write(s->wake_fd, 1);
+	return r < 0 ? err_trace(r) : heap_profile_copy(h->heap, &h->live, lost, ret_profile);
+}
+
+static void note_traces(struct session_heap *h)
+{
+	struct session_stats stats = {};
+
+	consumer_stats(h->consumer, &stats);
+	pthread_mutex_lock(&h->lock);
+	memcpy(h->stats.traces, stats.traces, sizeof(stats.traces));
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* The queue is empty of what came before `live` was read. */
+static void serve_peek(struct session_heap *h)
+{
+	struct profile *made = NULL;
+	int r = 0;
+
+	if (heap_profile_is_full(h->heap))
+		r = heap_profile_forget(h->heap, &h->live);
+	if (!h->peek_forgets && r >= 0)
+		r = copy(h, &made);
+	note_traces(h);
+	pthread_mutex_lock(&h->lock);
+	h->made = made;
+	h->made_result = r;
+	h->peek = h->peek_forgets ? HEAP_PEEK_NONE : HEAP_PEEK_MADE;
+	h->peek_forgets = false;
+	pthread_cond_broadcast(&h->changed);
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* With the lock held, and no peek under way. */
+static void begin_peek(struct session_heap *h, bool forgets)
+{
+	h->peek_forgets = forgets;
+	h->peek = h->stage == HEAP_OVER ? HEAP_PEEK_CONSUMER : HEAP_PEEK_READER;
+	(void)eventfd_write(h->stage == HEAP_OVER ? h->wake_fd : h->ask_fd, 1);
+}
+
+static void *consume(void *arg)
+{
+	struct session_heap *h = arg;
+	struct pollfd fd = {.fd = h->wake_fd, .events = POLLIN};
+	bool peeks, ends;
+
+	(void)pthread_setname_np(pthread_self(), "cprof-allocs");
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), CONSUMER_NICE);
+	do {
+		int r;
+
+		pthread_mutex_lock(&h->lock);
+		peeks = h->peek == HEAP_PEEK_CONSUMER;
+		ends = h->ending;
+		pthread_mutex_unlock(&h->lock);
+		r = take_all(h);
+		h->consumer_result = r < 0 ? r : h->consumer_result;
+		if (peeks)
+			serve_peek(h);
+		consumer_ask(h->consumer);
+		pthread_mutex_lock(&h->lock);
+		if (heap_profile_is_full(h->heap) && h->peek == HEAP_PEEK_NONE &&
+		    h->stage == HEAP_IN)
+			begin_peek(h, true);
+		pthread_mutex_unlock(&h->lock);
+		if (!ends && poll(&fd, 1, NAP_MS) > 0) {
+			eventfd_t ignored;
+
+			(void)eventfd_read(h->wake_fd, &ignored);
+		}
+	} while (!ends);
 	return NULL;
 }
 
-/* Until the reader has ended and the queue is empty. */
-static int consume(struct heap_session *s)
+static int new_eventfd(int *ret_fd)
 {
-	struct pollfd fd = {.fd = s->wake_fd, .events = POLLIN};
-	const struct snapshot *snapshot;
-	size_t size;
-	bool done;
-	int r = 0;
-
-	do {
-		done = atomic_load(&s->done);
-		while ((snapshot = queue_peek(s->queue, &size))) {
-			uint32_t stack;
-			int taken = consumer_take_stack(s->consumer, snapshot, &stack);
-
-			if (taken >= 0)
-				taken = heap_profile_add(s->heap, snapshot->alloc_id,
-							 snapshot->alloc_size, stack);
-			r = taken < 0 ? taken : r;
-			queue_pop(s->queue);
-		}
-		if (!done && poll(&fd, 1, NAP_MS) > 0) {
-			eventfd_t ignored;
-
-			(void)eventfd_read(s->wake_fd, &ignored);
-		}
-	} while (!done);
-	return r;
+	*ret_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *ret_fd < 0 ? err_errno() : 0;
 }
 
-static int take_live(struct heap_session *s)
+int session_heap_new(const struct session_heap_options *options, struct session_heap **ret_heap)
 {
-	uint32_t lost = 0;
-	int r = 0;
+	const struct consumer_options consumer = {.inlines = options->inlines};
+	struct session_heap *h = calloc(1, sizeof(*h));
+	int r;
 
-	if (s->live.items.n)
-		r = consumer_named_stack(s->consumer, "[stack lost]", &lost);
-	for (size_t i = 0; i < s->live.items.n && r >= 0; i++)
-		r = heap_profile_add_live(s->heap, &s->live.items.items[i], lost);
-	s->stats.in_use = s->live.items.n;
-	return r;
-}
-
-static int add(struct profile *profile, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int add(struct profile *profile, const char *format, ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vasprintf(&text, format, args);
-	va_end(args);
-	if (n < 0) {
-		text = NULL;
-		return -ENOMEM;
+	if (!h)
+		return err_trace(-ENOMEM);
+	h->options = *options;
+	h->stop_fd = h->ask_fd = h->wake_fd = h->end_fd = -1;
+	pthread_mutex_init(&h->turn, NULL);
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->changed, NULL);
+	h->shared = calloc(1, sizeof(*h->shared));
+	r = h->shared ? new_eventfd(&h->stop_fd) : -ENOMEM;
+	if (r >= 0)
+		r = new_eventfd(&h->ask_fd);
+	if (r >= 0)
+		r = new_eventfd(&h->wake_fd);
+	if (r >= 0)
+		r = new_eventfd(&h->end_fd);
+	if (r >= 0)
+		r = queue_new(QUEUE_SMALL, QUEUE_LARGE, &h->queue);
+	if (r >= 0)
+		r = process_open(options->pid, &h->process);
+	if (r >= 0)
+		r = heap_profile_new(options->rate, options->allocs, &h->heap);
+	if (r >= 0)
+		r = consumer_new(options->pid, &consumer, h->shared, heap_profile_get(h->heap),
+				 &h->consumer);
+	if (r < 0) {
+		session_heap_free(h);
+		return err_trace(r);
 	}
-	return profile_comment_add(profile, text);
-}
-
-static int comment(struct heap_session *s, struct profile *profile)
-{
-	const struct allocs_stats *a = &s->stats.allocs;
-	time_t seconds = (time_t)(s->begun_wall / NSEC_PER_SEC);
-	char since[32] = "?", start[32], stop[32], remove[32];
-	struct tm tm;
-	int r = add(profile, "cprof " CPROF_VERSION);
-
-	if (gmtime_r(&seconds, &tm))
-		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	if (r >= 0 && s->options->command_line)
-		r = add(profile, "command: %s", s->options->command_line);
-	if (r >= 0)
-		r = add(profile,
-			"counted since %s: in use is what was allocated since then and not freed",
-			since);
-	if (r >= 0)
-		r = add(profile,
-			"agent: %" PRIu32 " import slots in %" PRIu32
-			" modules; threads stood still for %s to bring it in, %s and %s to take it "
-			"out",
-			a->inject.n_slots, a->inject.n_modules,
-			format_duration(a->inject.start_ns, start),
-			format_duration(a->inject.stop_ns, stop),
-			format_duration(a->inject.remove_ns, remove));
-	if (r >= 0)
-		r = add(profile,
-			"losses: of %" PRIu64 " samples %" PRIu64 " without a stack, %" PRIu64
-			" not followed until they are freed",
-			a->samples, a->no_stack + a->dropped, a->not_live);
-	if (r >= 0 && a->target_ended)
-		r = add(profile, "the target ended, or became another program: in use is what was "
-				 "up to a second before");
-	return r;
-}
-
-static int finish(struct heap_session *s, struct profile **ret_profile)
-{
-	struct session_stats stats = {};
-	struct profile *profile;
-	int r = take_live(s);
-
-	if (r >= 0)
-		r = consumer_symbolize(s->consumer);
-	if (r >= 0)
-		r = comment(s, heap_profile_get(s->heap));
-	if (r < 0)
-		return err_trace(r);
-	consumer_stats(s->consumer, &stats);
-	memcpy(s->stats.traces, stats.traces, sizeof(stats.traces));
-	profile_set_time(heap_profile_get(s->heap), (int64_t)s->begun_wall,
-			 (int64_t)s->stats.elapsed_ns);
-	r = heap_profile_finish(s->heap, &profile);
-	if (r < 0)
-		return err_trace(r);
-	*ret_profile = profile;
+	*ret_heap = h;
 	return 0;
 }
 
-static int prepare(struct heap_session *s)
+static void stop(struct session_heap *h)
 {
-	const struct consumer_options options = {.inlines = s->options->inlines};
-	int r;
+	if (h->has_reader) {
+		(void)eventfd_write(h->stop_fd, 1);
+		pthread_join(h->reader_thread, NULL);
+	}
+	if (h->has_consumer) {
+		pthread_mutex_lock(&h->lock);
+		h->ending = true;
+		pthread_mutex_unlock(&h->lock);
+		(void)eventfd_write(h->wake_fd, 1);
+		pthread_join(h->consumer_thread, NULL);
+	}
+	h->has_reader = h->has_consumer = false;
+}
 
-	s->shared = calloc(1, sizeof(*s->shared));
-	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = s->wake_fd < 0 ? err_errno() : s->shared ? 0 : -ENOMEM;
-	if (r >= 0)
-		r = queue_new(QUEUE_SMALL, QUEUE_LARGE, &s->queue);
-	if (r >= 0)
-		r = process_open(s->options->pid, &s->process);
-	if (r >= 0)
-		r = heap_profile_new(s->options->rate, s->options->allocs, &s->heap);
-	if (r >= 0)
-		r = consumer_new(s->options->pid, &options, s->shared, heap_profile_get(s->heap),
-				 &s->consumer);
+struct session_heap *session_heap_free(struct session_heap *h)
+{
+	if (!h)
+		return NULL;
+	stop(h);
+	consumer_free(h->consumer);
+	heap_profile_free(h->heap);
+	process_close(h->process);
+	queue_free(h->queue);
+	profile_free(h->copy);
+	profile_free(h->made);
+	vec_deinit(&h->live.items);
+	free(h->shared);
+	close_cleanup(&h->stop_fd);
+	close_cleanup(&h->ask_fd);
+	close_cleanup(&h->wake_fd);
+	close_cleanup(&h->end_fd);
+	pthread_cond_destroy(&h->changed);
+	pthread_mutex_destroy(&h->lock);
+	pthread_mutex_destroy(&h->turn);
+	free(h);
+	return NULL;
+}
+
+int session_heap_start(struct session_heap *h)
+{
+	int r = -pthread_create(&h->consumer_thread, NULL, consume, h);
+
+	h->has_consumer = r == 0;
+	if (r == 0)
+		r = -pthread_create(&h->reader_thread, NULL, session_heap_read, h);
+	h->has_reader = r == 0;
 	return err_trace(r);
 }
 
-static void release(struct heap_session *s)
+int session_heap_await(struct session_heap *h)
 {
-	consumer_free(s->consumer);
-	heap_profile_free(s->heap);
-	process_close(s->process);
-	queue_free(s->queue);
-	vec_deinit(&s->live.items);
-	free(s->shared);
-	if (s->wake_fd >= 0)
-		close(s->wake_fd);
+	int r;
+
+	pthread_mutex_lock(&h->lock);
+	while (h->stage == HEAP_STARTING)
+		pthread_cond_wait(&h->changed, &h->lock);
+	r = h->result;
+	pthread_mutex_unlock(&h->lock);
+	return r;
 }
 
-int session_heap_run(const struct session_heap_options *options,
-		     struct session_heap_stats *ret_stats, struct profile **ret_profile)
+int session_heap_end_fd(const struct session_heap *h)
 {
-	struct heap_session s = {.options = options, .wake_fd = -1};
-	int nice = getpriority(PRIO_PROCESS, (id_t)gettid()), r;
-	pthread_t reader;
+	return h->end_fd;
+}
 
-	/* Beside a target with many busy threads it would take seconds. */
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), CONSUMER_NICE);
-	r = prepare(&s);
+void session_heap_get_stats(struct session_heap *h, struct session_heap_stats *ret_stats)
+{
+	pthread_mutex_lock(&h->lock);
+	*ret_stats = h->stats;
+	pthread_mutex_unlock(&h->lock);
+	if (!ret_stats->has_ended && ret_stats->begun_at)
+		ret_stats->elapsed_ns = clock_now_ns() - ret_stats->begun_at;
+}
 
-	if (r >= 0)
-		r = -pthread_create(&reader, NULL, reader_main, &s);
-	if (r >= 0) {
-		r = consume(&s);
-		pthread_join(reader, NULL);
-		if (s.result != 0)
-			r = s.result;
-		else if (r >= 0)
-			r = finish(&s, ret_profile);
-		*ret_stats = s.stats;
+/* By whose turn it is. */
+static int copy_now(struct session_heap *h, struct profile **ret_profile)
+{
+	int r;
+
+	pthread_mutex_lock(&h->lock);
+	while (h->peek != HEAP_PEEK_NONE)
+		pthread_cond_wait(&h->changed, &h->lock);
+	begin_peek(h, false);
+	while (h->peek != HEAP_PEEK_MADE)
+		pthread_cond_wait(&h->changed, &h->lock);
+	h->peek = HEAP_PEEK_NONE;
+	r = h->made_result;
+	*ret_profile = take_ptr(h->made);
+	pthread_cond_broadcast(&h->changed);
+	pthread_mutex_unlock(&h->lock);
+	return r;
+}
+
+/* What the namer had no room for is asked for by the consumer. */
+static void await_names(struct session_heap *h)
+{
+	uint64_t until = clock_now_ns() + NAMES_WITHIN;
+
+	for (;;) {
+		(void)consumer_await_names(h->consumer, until, true);
+		if (!consumer_has_unasked(h->consumer) || clock_now_ns() >= until)
+			return;
+		(void)eventfd_write(h->wake_fd, 1);
+		(void)poll(NULL, 0, UNASKED_LOOK_MS);
 	}
-	release(&s);
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
-	return r < 0 ? err_trace(r) : r;
+}
+
+/* Comments and times, as of now. */
+static int complete(struct session_heap *h, struct profile *profile)
+{
+	struct session_heap_stats stats;
+
+	session_heap_get_stats(h, &stats);
+	profile_set_time(profile, (int64_t)stats.begun_wall, (int64_t)stats.elapsed_ns);
+	return session_heap_comment(profile, h->options.command_line, &stats);
+}
+
+static int peek(struct session_heap *h, uint64_t since)
+{
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	int r;
+
+	if (h->copy && h->copied_at >= since)
+		return 0;
+	h->copy = profile_free(h->copy);
+	h->copied_at = clock_now_ns();
+	r = copy_now(h, &profile);
+	if (r >= 0)
+		r = complete(h, profile);
+	if (r < 0)
+		return err_trace(r);
+	await_names(h);
+	r = consumer_name_copy(h->consumer, profile);
+	if (r >= 0)
+		h->copy = take_ptr(profile);
+	return err_trace(r);
+}
+
+int session_heap_peek(struct session_heap *h, struct profile **ret_profile)
+{
+	uint64_t since = clock_now_ns();
+	int r = session_heap_await(h);
+
+	if (r != INJECT_OK)
+		return r;
+	atomic_fetch_add(&h->n_users, 1);
+	pthread_mutex_lock(&h->turn);
+	r = peek(h, since);
+	if (r >= 0 && atomic_load(&h->n_users) > 1)
+		r = profile_clone(h->copy, ret_profile);
+	else if (r >= 0)
+		*ret_profile = take_ptr(h->copy);
+	if (atomic_fetch_sub(&h->n_users, 1) == 1)
+		h->copy = profile_free(h->copy);
+	pthread_mutex_unlock(&h->turn);
+	return err_trace(r);
+}
+
+int session_heap_finish(struct session_heap *h, struct session_heap_stats *ret_stats,
+			struct profile **ret_profile)
+{
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	uint32_t lost;
+	int r;
+
+	stop(h);
+	r = h->result != INJECT_OK ? h->result : h->consumer_result;
+	if (r == 0)
+		r = consumer_named_stack(h->consumer, "[stack lost]", &lost);
+	if (r >= 0 && h->result == INJECT_OK)
+		r = consumer_symbolize(h->consumer);
+	note_traces(h);
+	session_heap_get_stats(h, ret_stats);
+	if (r != 0)
+		return r < 0 ? err_trace(r) : r;
+	r = copy(h, &profile);
+	if (r >= 0)
+		r = complete(h, profile);
+	if (r < 0)
+		return err_trace(r);
+	*ret_profile = take_ptr(profile);
+	return 0;
 }

@@ -25,11 +25,14 @@
 struct allocs {
 	struct process *process;
 	struct queue *queue;
+	struct allocs_image image;
 	struct inject *inject;
 	struct process_maps maps;
 	struct agent_head head;
 	struct agent_live *live;
-	size_t n_live; /* read of them */
+	size_t n_live;                        /* read of them */
+	struct agent_lost lost[AGENT_N_LOST]; /* likewise */
+	struct agent_lost dropped[AGENT_N_LOST];
 	uint64_t renewed_at, live_at;
 	struct allocs_stats stats;
 };
@@ -48,7 +51,7 @@ static int read_head(struct allocs *a)
 }
 
 int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
-	       struct allocs **ret_allocs)
+	       struct allocs_image image, struct allocs **ret_allocs)
 {
 	const struct inject_options options = {.rate = rate};
 	struct allocs *a = calloc(1, sizeof(*a));
@@ -58,6 +61,7 @@ int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
 		return err_trace(-ENOMEM);
 	a->process = process;
 	a->queue = queue;
+	a->image = image;
 	a->live = malloc(AGENT_N_LIVE * sizeof(*a->live));
 	r = a->live ? inject_new(process, &options, &a->inject) : -ENOMEM;
 	if (r != 0) {
@@ -84,19 +88,24 @@ static void put_sample(struct allocs *a, const struct agent_sample *sample)
 {
 	size_t n = MIN(sample->n_bytes, (uint64_t)AGENT_STACK_MAX);
 	struct snapshot *snapshot = queue_reserve(a->queue, sizeof(*snapshot) + n);
+	bool is_good = sample->id && sample->id <= a->head.n_samples && sample->size <= SIZE_LIMIT;
 	const struct process_mapping *m;
 
 	/* What it is, is up to the target. */
-	if (!snapshot || !sample->id || sample->id > a->head.n_samples ||
-	    sample->size > SIZE_LIMIT) {
+	if (!snapshot || !is_good) {
+		struct agent_lost *lost = &a->dropped[agent_lost_class(sample->size)];
+
 		a->stats.dropped++;
+		lost->count += is_good;
+		lost->bytes += is_good ? sample->size : 0;
 		return;
 	}
 	*snapshot = (struct snapshot){.kind = SNAPSHOT_STACK,
 				      .pid = process_pid(a->process),
 				      .syscall = -1,
 				      .time_ns = clock_now_ns(),
-				      .alloc_id = sample->id,
+				      .generation = a->image.generation,
+				      .alloc_id = a->image.first_id + sample->id,
 				      .alloc_size = sample->size,
 				      .n_bytes = (uint32_t)n};
 	for (unsigned i = 0; i < AGENT_N_REGS; i++)
@@ -162,14 +171,26 @@ static int take_samples(struct allocs *a)
 	return taken;
 }
 
-static void read_live(struct allocs *a)
+static int read_live(struct allocs *a)
 {
 	size_t size = AGENT_N_LIVE * sizeof(*a->live);
 
-	if (process_read(a->process, wire_at(a, offsetof(struct agent_wire, live)), a->live,
-			 size) == (ssize_t)size)
-		a->n_live = AGENT_N_LIVE;
 	a->live_at = clock_now_ns();
+	if (process_read(a->process, wire_at(a, offsetof(struct agent_wire, live)), a->live,
+			 size) != (ssize_t)size)
+		return -ESRCH;
+	a->n_live = AGENT_N_LIVE;
+	return 0;
+}
+
+static int read_lost(struct allocs *a)
+{
+	const size_t size = sizeof(a->lost);
+
+	return process_read(a->process, wire_at(a, offsetof(struct agent_wire, lost)), a->lost,
+			    size) == (ssize_t)size
+		       ? 0
+		       : -ESRCH;
 }
 
 int allocs_take(struct allocs *a)
@@ -184,8 +205,8 @@ int allocs_take(struct allocs *a)
 		if (renewed != INJECT_OK)
 			r = renewed < 0 ? renewed : -ESRCH;
 	}
-	if (r >= 0 && now - a->live_at > LIVE_EVERY)
-		read_live(a);
+	if (r >= 0 && now - a->live_at > LIVE_EVERY && (read_live(a) < 0 || read_lost(a) < 0))
+		r = -ESRCH;
 	if (r == -ESRCH)
 		a->stats.target_ended = true;
 	return r;
@@ -200,42 +221,79 @@ static bool any_is_busy(const struct allocs *a)
 	return false;
 }
 
-static void finish(struct allocs *a)
+/* Who is in the middle of a call finishes it. */
+static int take_rest(struct allocs *a)
 {
 	struct timespec pause = ns_timespec(NSEC_PER_MSEC);
+	int r = 0;
 
+	for (unsigned tries = 0; tries < LAST_TRIES; tries++) {
+		r = take_samples(a);
+		if (r < 0 || !any_is_busy(a))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return r < 0 ? r : read_lost(a);
+}
+
+static void finish(struct allocs *a)
+{
 	if (inject_stop(a->inject) != INJECT_OK) {
 		a->stats.target_ended = true;
 		return;
 	}
-	/* Who was in the middle of a call finishes it. */
-	for (unsigned tries = 0; tries < LAST_TRIES; tries++) {
-		int r = take_samples(a);
-
-		if (r < 0 || (r == 0 && !any_is_busy(a)))
-			break;
-		nanosleep(&pause, NULL);
-	}
-	read_live(a);
+	(void)take_rest(a);
+	(void)read_live(a);
 }
 
-struct allocs *allocs_free(struct allocs *a, struct allocs_live *ret_live,
+static int give_live(const struct allocs *a, struct allocs_live *live)
+{
+	live->items.n = 0;
+	for (size_t i = 0; i < a->n_live; i++) {
+		struct agent_live *slot;
+
+		if (a->live[i].addr <= AGENT_LIVE_BUSY || a->live[i].size > SIZE_LIMIT)
+			continue;
+		slot = vec_push(&live->items);
+		if (!slot)
+			return err_trace(-ENOMEM);
+		*slot = a->live[i];
+		slot->id += slot->id ? a->image.first_id : 0;
+	}
+	for (size_t i = 0; i < AGENT_N_LOST; i++) {
+		live->lost[i].count = a->lost[i].count + a->dropped[i].count;
+		live->lost[i].bytes = a->lost[i].bytes + a->dropped[i].bytes;
+	}
+	return 0;
+}
+
+int allocs_look(struct allocs *a, struct allocs_live *live)
+{
+	/* What lives has its sample before or soon. */
+	int r = read_live(a), given;
+
+	if (r >= 0)
+		r = take_rest(a);
+	if (r == -ESRCH)
+		a->stats.target_ended = true;
+	given = give_live(a, live);
+	return given < 0 ? given : r;
+}
+
+void allocs_get_stats(const struct allocs *a, struct allocs_stats *ret_stats)
+{
+	*ret_stats = a->stats;
+	inject_get_stats(a->inject, &ret_stats->inject);
+}
+
+struct allocs *allocs_free(struct allocs *a, struct allocs_live *live,
 			   struct allocs_stats *ret_stats)
 {
 	if (!a)
 		return NULL;
 	if (!a->stats.target_ended && inject_wire_addr(a->inject))
 		finish(a);
-	*ret_live = (struct allocs_live){};
-	for (size_t i = 0; i < a->n_live; i++) {
-		struct agent_live *slot;
-
-		if (a->live[i].addr <= AGENT_LIVE_BUSY || a->live[i].size > SIZE_LIMIT)
-			continue;
-		slot = vec_push(&ret_live->items);
-		if (slot)
-			*slot = a->live[i];
-	}
+	(void)give_live(a, live);
 	inject_free(a->inject, &a->stats.inject);
 	*ret_stats = a->stats;
 	process_maps_deinit(&a->maps);

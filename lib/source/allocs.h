@@ -17,9 +17,10 @@
 
 struct allocs;
 
-/** Of what is in use: addresses that live. */
+/** What there was at one moment. */
 struct allocs_live {
-	VEC(struct agent_live) items;
+	VEC(struct agent_live) items;         /* in use: addresses that live */
+	struct agent_lost lost[AGENT_N_LOST]; /* samples whose stacks are lost, so far */
 };
 
 struct allocs_stats {
@@ -31,6 +32,12 @@ struct allocs_stats {
 	bool target_ended; /* or ran another program; what is in use is that of a second before */
 };
 
+/** Which of the target's images it is, as in struct snapshot, and what comes before its ids. */
+struct allocs_image {
+	uint32_t generation;
+	uint64_t first_id;
+};
+
 /**
  * Looks at a process; it is not touched.
  *
@@ -39,7 +46,7 @@ struct allocs_stats {
  * @return an enum inject_result, -ENOMEM
  */
 int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
-	       struct allocs **ret_allocs);
+	       struct allocs_image image, struct allocs **ret_allocs);
 
 /** Starts to count. Returns an enum inject_result or -ENOMEM. */
 int allocs_start(struct allocs *allocs);
@@ -48,10 +55,21 @@ int allocs_start(struct allocs *allocs);
  * with alloc_id and alloc_size. Returns how many; -ESRCH when the target has ended, -ENOMEM. */
 int allocs_take(struct allocs *allocs);
 
+/**
+ * What there is now. Samples of what is in use are in the queue by then, or lost.
+ *
+ * @param live	is replaced; its items are to be released
+ * @return 0; -ESRCH when the target has ended: then it is that of up to a second before; -ENOMEM
+ */
+int allocs_look(struct allocs *allocs, struct allocs_live *live);
+
+/** The figures so far. */
+void allocs_get_stats(const struct allocs *allocs, struct allocs_stats *ret_stats);
+
 /** Ends counting, gives the target back as it was and puts the rest into the queue.
  *
- * @param ret_live	what was in use at that moment; the caller's
+ * @param live		as in allocs_look(): what was in use at that moment
  * @param ret_stats	final
  */
-struct allocs *allocs_free(struct allocs *allocs, struct allocs_live *ret_live,
+struct allocs *allocs_free(struct allocs *allocs, struct allocs_live *live,
 			   struct allocs_stats *ret_stats);

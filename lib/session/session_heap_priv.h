@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/queue.h"
+#include "session/consumer.h"
+#include "session/heap_profile.h"
+#include "session/session_heap.h"
+
+/* Of the agent. */
+enum heap_stage {
+	HEAP_STARTING,
+	HEAP_IN,
+	HEAP_OVER, /* out again, or it never came in */
+};
+
+/* A peek goes from hand to hand. */
+enum heap_peek {
+	HEAP_PEEK_NONE,
+	HEAP_PEEK_READER,   /* reads what lives */
+	HEAP_PEEK_CONSUMER, /* makes a profile of it; `live` is its own */
+	HEAP_PEEK_MADE,
+};
+
+struct session_heap {
+	struct session_heap_options options;
+	struct process *process; /* the reader's */
+	struct queue *queue;
+	struct consumer *consumer;
+	struct sampler_shared *shared;
+	struct heap_profile *heap; /* the consumer thread's, as the consumer */
+	pthread_t reader_thread, consumer_thread;
+	bool has_reader, has_consumer;
+	int consumer_result;
+	/* eventfd(2): stop_fd and ask_fd wake the reader, wake_fd the consumer. */
+	int stop_fd, ask_fd, wake_fd, end_fd;
+
+	pthread_mutex_t turn; /* one peeks at a time; for what follows */
+	struct profile *copy; /* the last one, while somebody may want the same */
+	uint64_t copied_at;   /* when it was asked for */
+	_Atomic unsigned n_users;
+
+	pthread_mutex_t lock; /* for what follows */
+	pthread_cond_t changed;
+	enum heap_stage stage;
+	int result; /* of bringing it in, the first time */
+	enum heap_peek peek;
+	bool peek_forgets; /* nobody wants a copy: see heap_profile_forget() */
+	bool ending;       /* the consumer thread is to end */
+	struct allocs_live live;
+	struct session_heap_stats stats;
+	struct profile *made; /* the answer */
+	int made_result;
+};
+
+/* --- session_heap_reader.c --- */
+
+/** The thread that has the agent. */
+void *session_heap_read(void *heap);
+
+/* --- session_heap_words.c --- */
+
+/** Notes in a profile how it was made and what it lacks. Returns 0 or -ENOMEM. */
+int session_heap_comment(struct profile *profile, const char *command_line,
+			 const struct session_heap_stats *stats);
