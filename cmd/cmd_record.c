@@ -137,7 +137,7 @@ static int run(struct record *record)
 	}
 	record->options.sampling.session.sampler.stop_fd = stop_fd;
 	record->options.sampling.session.sampler.suspend_fd = suspend_fd;
-	if (record->options.heap)
+	if (record_options_by_agent(&record->options))
 		return record_heap(&record->options);
 	if (!prepare(record))
 		return CMD_FAILED;

@@ -12,8 +12,15 @@
 
 /* Who writes what. */
 struct writing {
+	int (*write)(void *user, unsigned file, struct sink *sink);
+	void *user;
+	unsigned file;
+};
+
+/* The profiles of a session. */
+struct of_session {
 	struct session *session;
-	enum sampler_type type;
+	const struct record_files *files;
 };
 
 /* A profile for each type cannot go into one pipe or device, where pprof reads one. */
@@ -57,36 +64,47 @@ static bool open_one(struct record_file *file, const char *path, const char *nam
 
 	if (path && several) {
 		ending = ending_of(path);
-		if (asprintf(&own, "%.*s.%s%s", (int)ending, path, file->type->name,
-			     path + ending) < 0) {
+		if (asprintf(&own, "%.*s.%s%s", (int)ending, path, file->name, path + ending) < 0) {
 			own = NULL;
 			fprintf(stderr, "cprof: out of memory\n");
 			return false;
 		}
 		path = own;
 	}
-	return output_open(&file->output, path, name, file->type->name);
+	return output_open(&file->output, path, name, file->name);
+}
+
+static bool open_all(struct record_files *files, const char *path, const char *name)
+{
+	if (files->n > 1 && path && !check_path(path))
+		return false;
+	for (unsigned i = 0; i < files->n; i++) {
+		if (!open_one(&files->items[i], path, name, files->n > 1))
+			return false;
+	}
+	return true;
 }
 
 bool record_files_open(struct record_files *files, unsigned types, const char *path,
 		       const char *name)
 {
 	const struct session_type *type;
-	unsigned n = 0;
 
 	for (unsigned i = 0; (type = session_type_get(i)); i++) {
 		if (types & type->type)
-			files->items[n++] =
-				(struct record_file){.type = type, .output = {.fd = -1}};
+			files->items[files->n++] = (struct record_file){
+				.name = type->name, .type = type, .output = {.fd = -1}};
 	}
-	files->n = n;
-	if (n > 1 && path && !check_path(path))
-		return false;
-	for (unsigned i = 0; i < n; i++) {
-		if (!open_one(&files->items[i], path, name, n > 1))
-			return false;
-	}
-	return true;
+	return open_all(files, path, name);
+}
+
+bool record_files_open_named(struct record_files *files, const char *const *names, unsigned n,
+			     const char *path, const char *name)
+{
+	for (unsigned i = 0; i < n; i++)
+		files->items[files->n++] =
+			(struct record_file){.name = names[i], .output = {.fd = -1}};
+	return open_all(files, path, name);
 }
 
 void record_files_guard(const struct record_files *files)
@@ -98,13 +116,20 @@ void record_files_guard(const struct record_files *files)
 	memory_limit_guard(temporary, files->n);
 }
 
+static int write_session(void *user, unsigned file, struct sink *sink)
+{
+	const struct of_session *of = user;
+	const struct profile *profile;
+	int r = session_profile(of->session, of->files->items[file].type->type, &profile);
+
+	return r < 0 ? r : pprof_write(profile, sink);
+}
+
 static int write_profile(void *user, struct sink *sink)
 {
 	const struct writing *writing = user;
-	const struct profile *profile;
-	int r = session_profile(writing->session, writing->type, &profile);
 
-	return r < 0 ? r : pprof_write(profile, sink);
+	return writing->write(writing->user, writing->file, sink);
 }
 
 /* The files of one recording have one number. */
@@ -126,11 +151,19 @@ static void number(struct record_files *files)
 
 int record_files_write(struct record_files *files, struct session *session)
 {
+	struct of_session of = {session, files};
+
+	return record_files_write_by(files, write_session, &of);
+}
+
+int record_files_write_by(struct record_files *files,
+			  int (*write)(void *user, unsigned file, struct sink *sink), void *user)
+{
 	int worst = 0;
 
 	for (unsigned i = 0; i < files->n; i++) {
 		struct record_file *file = &files->items[i];
-		struct writing writing = {session, file->type->type};
+		struct writing writing = {write, user, i};
 		struct sink_fd sink;
 
 		sink_fd_init(&sink, file->output.fd);
@@ -140,7 +173,7 @@ int record_files_write(struct record_files *files, struct session *session)
 	number(files);
 	for (unsigned i = 0; i < files->n; i++) {
 		struct record_file *file = &files->items[i];
-		struct writing writing = {session, file->type->type};
+		struct writing writing = {write, user, i};
 		int r = output_finish(&file->output, file->written, write_profile, &writing);
 
 		worst = worst < 0 || r == 0 ? worst : r;

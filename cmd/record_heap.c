@@ -11,23 +11,38 @@
 #include "base/parse.h"
 #include "cmd.h"
 #include "memory_limit.h"
-#include "output.h"
 #include "pprof/pprof.h"
+#include "record_files.h"
 #include "session/session_heap.h"
 #include "target.h"
 
 DEFINE_CLEANUP(struct session_heap *, session_heap_free)
 
-static int write_profile(void *user, struct sink *sink)
+/* One recording: the heap, if it is wanted, and custom profiles. */
+struct recording {
+	struct record_options *options;
+	struct record_files files;
+	struct profile *profiles[RECORD_MAX_FILES]; /* by file */
+	struct session_heap_stats stats;
+};
+
+static int write_one(void *user, unsigned file, struct sink *sink)
 {
-	return pprof_write(user, sink);
+	const struct recording *recording = user;
+
+	return pprof_write(recording->profiles[file], sink);
 }
 
 /* Why nothing was recorded, and the way out. */
-static void explain(pid_t pid, int why)
+static void explain(const struct record_options *options, int why)
 {
+	pid_t pid = options->sampling.session.sampler.pid;
 	char text[512];
 
+	if (why == INJECT_NOT_IMPORTED) {
+		custom_options_explain(&options->custom, pid);
+		return;
+	}
 	session_heap_explain(pid, why, text, sizeof(text));
 	fprintf(stderr, "cprof: %s\n", text);
 }
@@ -61,13 +76,16 @@ static bool print_losses(const struct session_heap_stats *stats)
 	return lost || a->not_live;
 }
 
-static void print(const struct session_heap_stats *stats, unsigned verbose)
+static void print(const struct session_heap_stats *stats, const struct record_options *options)
 {
 	const struct allocs_stats *a = &stats->allocs;
 	char start[32], stop[32], remove[32];
 
-	fprintf(stderr, "samples  %" PRIu64 " in %.1f s, %" PRIu64 " of them in use at the end\n",
-		a->samples, (double)stats->elapsed_ns / 1e9, stats->in_use);
+	if (options->heap)
+		fprintf(stderr,
+			"samples  %" PRIu64 " in %.1f s, %" PRIu64 " of them in use at the end\n",
+			a->samples, (double)stats->elapsed_ns / 1e9, stats->in_use);
+	custom_options_print(&options->custom, stats);
 	fprintf(stderr, "pause    %s to bring the agent in, %s and %s to take it out\n",
 		format_duration(a->inject.start_ns, start),
 		format_duration(a->inject.stop_ns, stop),
@@ -76,14 +94,14 @@ static void print(const struct session_heap_stats *stats, unsigned verbose)
 		fprintf(stderr,
 			"note     the target ended, or became another program: in use is what "
 			"was up to a second before\n");
-	if (!a->samples)
+	if (!a->samples && options->heap)
 		fprintf(stderr,
 			"note     nothing was sampled: little was allocated, or not through "
 			"malloc and the like of a shared library\n");
 	if (a->inject.took_over)
 		fprintf(stderr,
 			"note     an agent that a killed cprof had left was taken out first\n");
-	if (!verbose)
+	if (!options->verbose)
 		return;
 	fprintf(stderr,
 		"agent    %" PRIu32 " import slots in %" PRIu32 " modules, %" PRIu32
@@ -98,14 +116,6 @@ static void print(const struct session_heap_stats *stats, unsigned verbose)
 			fprintf(stderr, "ends     %" PRIu64 " %s\n", stats->traces[end],
 				trace_end_name(end));
 	}
-}
-
-static int write_file(struct output *output, struct profile *profile)
-{
-	struct sink_fd sink;
-
-	sink_fd_init(&sink, output->fd);
-	return output_finish(output, pprof_write(profile, &sink.sink), write_profile, profile);
 }
 
 /* Until the time is over, it is to stop, or the target has ended. */
@@ -123,18 +133,23 @@ static void wait_for_end(const struct sampler_options *sampler, int end_fd)
 	}
 }
 
-static int count(struct record_options *options, struct session_heap_stats *ret_stats,
-		 struct profile **ret_profile)
+static int count(struct recording *recording)
 {
+	const struct record_options *options = recording->options;
 	const struct sampler_options *sampler = &options->sampling.session.sampler;
 	const struct session_heap_options heap_options = {
 		.pid = sampler->pid,
-		.rate = options->heap_rate ? options->heap_rate : SESSION_HEAP_RATE,
-		.allocs = strcmp(options->heap, "allocs") == 0,
+		.rate = !options->heap       ? 0
+			: options->heap_rate ? options->heap_rate
+					     : SESSION_HEAP_RATE,
+		.allocs = options->heap && strcmp(options->heap, "allocs") == 0,
 		.inlines = options->sampling.session.inlines,
 		.command_line = options->sampling.session.command_line,
+		.customs = options->custom.wanted,
+		.n_customs = options->custom.n_wanted,
 	};
 	_cleanup_(session_heap_free_cleanup) struct session_heap *heap = NULL;
+	unsigned n = options->heap ? 1 : 0;
 	int r = session_heap_new(&heap_options, &heap);
 
 	if (r >= 0)
@@ -143,57 +158,77 @@ static int count(struct record_options *options, struct session_heap_stats *ret_
 		return r;
 	if (session_heap_await(heap) == INJECT_OK)
 		wait_for_end(sampler, session_heap_end_fd(heap));
-	return session_heap_finish(heap, ret_stats, ret_profile);
+	r = session_heap_finish(heap, &recording->stats, n ? &recording->profiles[0] : NULL);
+	for (unsigned i = 0; i < options->custom.n_wanted && r == INJECT_OK; i++)
+		r = session_heap_finish_custom(heap, i, &recording->profiles[n + i]);
+	return r;
 }
 
-static int record(struct record_options *options, struct output *output)
+static int record(struct recording *recording)
 {
+	const struct record_options *options = recording->options;
 	pid_t pid = options->sampling.session.sampler.pid;
-	struct session_heap_stats stats = {};
-	struct profile *profile = NULL;
 	bool partial;
 	int r;
 
 	target_hint(pid);
-	r = count(options, &stats, &profile);
+	r = count(recording);
 	if (r < 0) {
 		fprintf(stderr, "cprof: cannot profile process %d: %s\n", pid, strerror(-r));
 		return CMD_FAILED;
 	}
 	if (r > 0) {
-		explain(pid, r);
+		explain(options, r);
 		return CMD_FAILED;
 	}
-	r = write_file(output, profile);
-	profile_free(profile);
-	memory_limit_forget();
+	r = record_files_write_by(&recording->files, write_one, recording);
 	if (r < 0)
 		return CMD_FAILED;
-	partial = print_losses(&stats) || r > 0;
+	partial = r > 0;
+	if (options->heap)
+		partial |= print_losses(&recording->stats);
+	partial |= custom_options_losses(&options->custom, &recording->stats);
 	if (!options->quiet) {
-		print(&stats, options->verbose);
-		if (!output->direct)
-			fprintf(stderr, "\ngo tool pprof -http=: %s\n", output->path);
+		print(&recording->stats, options);
+		record_files_print(&recording->files);
 	}
 	return partial ? CMD_PARTIAL : CMD_OK;
 }
 
+static bool open_files(struct recording *recording)
+{
+	const struct record_options *options = recording->options;
+	const char *names[RECORD_MAX_FILES];
+	unsigned n = 0;
+	char name[64];
+
+	if (options->heap)
+		names[n++] = options->heap;
+	for (unsigned i = 0; i < options->custom.n_wanted; i++)
+		names[n++] = options->custom.wanted[i]->name;
+	sampling_target_name(&options->sampling, name);
+	return record_files_open_named(&recording->files, names, n, options->output_path, name);
+}
+
 int record_heap(struct record_options *options)
 {
-	struct output output = {.fd = -1};
-	const char *temporary[1];
-	char name[64];
-	int r = CMD_FAILED;
+	pid_t pid;
+	struct recording recording = {.options = options};
+	int r;
 
 	if (!sampling_find(&options->sampling))
 		return CMD_FAILED;
-	sampling_target_name(&options->sampling, name);
-	if (output_open(&output, options->output_path, name, options->heap) &&
-	    target_claim(options->sampling.session.sampler.pid)) {
-		temporary[0] = output.temporary;
-		memory_limit_guard(temporary, 1);
-		r = record(options, &output);
+	pid = options->sampling.session.sampler.pid;
+	if (!options->custom.wanted && !custom_options_resolve(&options->custom, pid))
+		return CMD_USAGE;
+	r = CMD_FAILED;
+	if (open_files(&recording) && target_claim(pid)) {
+		record_files_guard(&recording.files);
+		r = record(&recording);
 	}
-	output_close(&output);
+	memory_limit_forget();
+	for (unsigned i = 0; i < RECORD_MAX_FILES; i++)
+		profile_free(recording.profiles[i]);
+	record_files_close(&recording.files);
 	return r;
 }

@@ -17,6 +17,7 @@ enum {
 	OPTION_EXIT_STATUS = SAMPLING_OPTIONS_END,
 	OPTION_PARKED,
 	OPTION_HEAP_RATE,
+	OPTION_CUSTOM,
 };
 
 static const struct option_row rows[] = {
@@ -29,8 +30,10 @@ static const struct option_row rows[] = {
 	 OPTION_FILE},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
 	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; a file for "
-	 "each; or heap, allocs",
-	 "cpu wall block mutex threadcreate threads heap allocs"},
+	 "each; or heap, allocs, fd, mmap, thread, dlopen, and what --custom and probes name",
+	 "cpu wall block mutex threadcreate threads heap allocs fd mmap thread dlopen"},
+	{OPTION_CUSTOM, "custom", "NAME:...",
+	 "a profile of calls: 'NAME: add=FUNC[:ret|:argN], remove=FUNC[:argN][, size=argN]'"},
 	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
 	 "heap, allocs: mean bytes between two samples; 1: all (default 524288)"},
 	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},
@@ -51,27 +54,33 @@ const struct option_table record_options_table = {
 	.see = "cprof-record(1)",
 };
 
-/* These are not sampled by ticks, and stand alone. Sets *ret_is when the type is one of them; false
- * after saying what does not go with it. */
-static bool parse_heap(struct record_options *options, const char *text, bool *ret_is)
+static bool parse_type(struct record_options *options, const char *name)
 {
-	bool heap = strcmp(text, "heap") == 0, allocs = strcmp(text, "allocs") == 0;
-	_cleanup_free_ char *copy = strdup(text);
-	char *rest = copy, *part;
-	bool among = false;
+	bool heap = strcmp(name, "heap") == 0, allocs = strcmp(name, "allocs") == 0;
 
-	*ret_is = heap || allocs;
-	while (!*ret_is && copy && (part = strsep(&rest, ",")))
-		among |= strcmp(part, "heap") == 0 || strcmp(part, "allocs") == 0;
-	if (among || (*ret_is && (options->heap || options->sampling.session.sampler.types)) ||
-	    (!*ret_is && options->heap)) {
-		fprintf(stderr, "cprof: --type heap and --type allocs cannot be combined with "
-				"other types; record one after the other.\n");
+	if (session_type_find(name) || !custom_is_name(name))
+		return sampling_parse(&options->sampling, SAMPLING_TYPE, name);
+	if (!heap && !allocs)
+		return custom_options_want(&options->custom, name);
+	if (options->heap && strcmp(options->heap, name) != 0) {
+		fprintf(stderr, "cprof: --type heap and --type allocs hold the same figures; "
+				"choose one.\n");
 		return false;
 	}
-	if (*ret_is)
-		options->heap = heap ? "heap" : "allocs";
+	options->heap = heap ? "heap" : "allocs";
 	return true;
+}
+
+static bool parse_types(struct record_options *options, const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *part;
+
+	while (copy && (part = strsep(&rest, ","))) {
+		if (!parse_type(options, part))
+			return false;
+	}
+	return copy != NULL;
 }
 
 static bool parse_rate(const char *text, uint64_t *ret_rate)
@@ -85,15 +94,14 @@ static bool parse_rate(const char *text, uint64_t *ret_rate)
 
 static bool parse_one(struct record_options *options, int option, const char *text)
 {
-	bool is_heap;
-
 	switch (option) {
 	case 'n':
 		options->sampling.name = text;
 		return true;
 	case SAMPLING_TYPE:
-		return parse_heap(options, text, &is_heap) &&
-		       (is_heap || sampling_parse(&options->sampling, option, text));
+		return parse_types(options, text);
+	case OPTION_CUSTOM:
+		return custom_options_declare(&options->custom, text);
 	case OPTION_HEAP_RATE:
 		return parse_rate(text, &options->heap_rate);
 	case 'o':
@@ -118,10 +126,11 @@ static bool parse_one(struct record_options *options, int option, const char *te
 	}
 }
 
-/* What goes with heap profiles, and with nothing else. */
-static bool check_heap(const struct record_options *options)
+/* What goes with what the agent brings, and with nothing else. */
+static bool check_agent(struct record_options *options)
 {
 	const struct sampler_options *sampler = &options->sampling.session.sampler;
+	const char *name = options->heap ? options->heap : custom_options_first(&options->custom);
 	const char *other = sampler->children          ? "--children"
 			    : options->sampling.tids.n ? "--tid"
 			    : options->push.url        ? "--push"
@@ -131,18 +140,28 @@ static bool check_heap(const struct record_options *options)
 		fprintf(stderr, "cprof: --heap-rate goes with --type heap and allocs only.\n");
 		return false;
 	}
-	if (!options->heap)
+	if (!record_options_by_agent(options))
 		return true;
+	/* A wrong name is told before what it would not go with. */
+	if (!options->sampling.name && !custom_options_resolve(&options->custom, sampler->pid))
+		return false;
+	if (sampler->types) {
+		fprintf(stderr,
+			"cprof: --type %s cannot be combined with types that are sampled by time; "
+			"record one after the other.\n",
+			name);
+		return false;
+	}
 	if (sampler->argv) {
 		fprintf(stderr,
 			"cprof: --type %s is of a process that runs: start the command, then use "
 			"-p "
 			"PID.\n",
-			options->heap);
+			name);
 		return false;
 	}
 	if (other)
-		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other, options->heap);
+		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other, name);
 	return !other;
 }
 
@@ -158,6 +177,8 @@ static int parse(struct record_options *options, int argc, char **argv)
 		if (option == OPTIONS_BAD || !parse_one(options, option, text))
 			return CMD_USAGE;
 	}
+	if (!custom_options_check(&options->custom))
+		return CMD_USAGE;
 	if (!sampling_check(&options->sampling, argc, argv, "-n NAME") ||
 	    !push_options_check(&options->push))
 		return CMD_USAGE;
@@ -165,7 +186,7 @@ static int parse(struct record_options *options, int argc, char **argv)
 		fprintf(stderr, "cprof: --exit-status goes with -- COMMAND only.\n");
 		return CMD_USAGE;
 	}
-	if (!check_heap(options))
+	if (!check_agent(options))
 		return CMD_USAGE;
 	if (!sampler->types)
 		sampler->types = SAMPLER_CPU;
@@ -197,4 +218,5 @@ void record_options_deinit(struct record_options *options)
 {
 	sampling_deinit(&options->sampling);
 	push_options_deinit(&options->push);
+	custom_options_deinit(&options->custom);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "custom_options.h"
 #include "push_options.h"
 #include "sampling.h"
 
@@ -11,8 +12,9 @@ struct record_options {
 	struct sampling sampling;
 	struct push_command push;
 	const char *output_path;
-	const char *heap;   /* "heap" or "allocs": not sampled by ticks; NULL: it is */
-	uint64_t heap_rate; /* 0: the default */
+	const char *heap; /* "heap" or "allocs": not sampled by ticks; NULL: neither is wanted */
+	struct custom_options custom; /* likewise */
+	uint64_t heap_rate;           /* 0: the default */
 	bool exit_status, quiet;
 	unsigned verbose;
 };
@@ -24,4 +26,11 @@ struct record_options {
  *	   released in any case.
  */
 int record_options_parse(struct record_options *options, int argc, char **argv);
+
+/** Is it what the agent brings, and not sampled by ticks? */
+static inline bool record_options_by_agent(const struct record_options *options)
+{
+	return options->heap || options->custom.n_wanted;
+}
+
 void record_options_deinit(struct record_options *options);

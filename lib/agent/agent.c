@@ -174,13 +174,19 @@ void agent_put_sample(struct agent_wire *wire, const struct agent_call *call,
 			continue;
 		sample->id = id;
 		sample->size = size;
-		sample->profile = action ? action->profile + 1u : 0;
+		sample->profile = action ? (uint16_t)(action->profile + 1) : 0;
+		sample->what = action ? action->what : 0;
 		sample->skip = action && action->skip_arg ? agent_skip(call, action) : 0;
 		for (unsigned k = 0; k < AGENT_N_REGS; k++)
 			sample->regs[k] = call->regs[k];
 		sample->n_bytes = agent_copy(wire->head.pid, sample->bytes,
 					     call->regs[AGENT_REG_SP], AGENT_STACK_MAX);
 		__atomic_store_n(&wire->head.states[i], AGENT_SAMPLE_READY, __ATOMIC_RELEASE);
+		return;
+	}
+	if (action) {
+		__atomic_fetch_add(&wire->head.profiles[action->profile].no_stack, 1,
+				   __ATOMIC_RELAXED);
 		return;
 	}
 	lost = &wire->lost[agent_lost_class(call->size)];

@@ -16,6 +16,10 @@ static const uint8_t arg_regs[AGENT_MAX_ARGS] = {AGENT_REG_ARG0, AGENT_REG_ARG1,
 #define ATTR_FLAGS 8
 #define ATTR_DETACHED 1
 
+/* fcntl.h */
+#define F_DUPFD 0
+#define F_DUPFD_CLOEXEC 1030
+
 static uint64_t arg(const struct agent_call *call, unsigned n)
 {
 	return call->regs[arg_regs[n % AGENT_MAX_ARGS]];
@@ -70,7 +74,7 @@ static void count(struct agent_wire *wire, struct agent_call *call,
 	if (n == 0)
 		return;
 	id = __atomic_add_fetch(&wire->head.n_samples, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&profile->added, n, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&profile->counted, n, __ATOMIC_RELAXED);
 	agent_put_sample(wire, call, action, n, id);
 }
 
@@ -85,17 +89,31 @@ static void take(struct agent_wire *wire, struct agent_call *call,
 		return;
 	if (agent_live_take(wire, key, ret_was))
 		ret_was->addr = key;
-	else
+	else if (!(action->flags & AGENT_PERHAPS))
 		__atomic_fetch_add(&profile->unknown, 1, __ATOMIC_RELAXED);
 }
 
-/* Does it begin with one that is not detached, as far as pthread_create(3) says? */
-static int is_wanted(const struct agent_call *call, const struct agent_action *action)
+static int has_dollar(uint64_t text)
 {
-	uint64_t attr = arg(call, 1);
+	for (const char *c = (const char *)text; c && *c; c++) {
+		if (*c == '$')
+			return 1;
+	}
+	return 0;
+}
 
-	return !(action->flags & AGENT_UNLESS_DETACHED) || !attr ||
-	       !(*(const uint32_t *)(attr + ATTR_FLAGS) & ATTR_DETACHED);
+/* Is it one of the calls that the action is for? */
+static int is_meant(const struct agent_call *call, const struct agent_action *action)
+{
+	uint64_t second = arg(call, 1);
+
+	if (action->flags & AGENT_JOINABLE && second &&
+	    *(const uint32_t *)(second + ATTR_FLAGS) & ATTR_DETACHED)
+		return 0;
+	if (action->flags & AGENT_IF_DUP && (uint32_t)second != F_DUPFD &&
+	    (uint32_t)second != F_DUPFD_CLOEXEC)
+		return 0;
+	return !(action->flags & AGENT_NO_ORIGIN) || !has_dollar(arg(call, 0));
 }
 
 /* Returns whether the result is needed. */
@@ -122,7 +140,7 @@ static int before(struct agent_wire *wire, struct agent_call *call)
 			break;
 		case AGENT_ADD:
 			if (action->key != AGENT_KEY_ARG)
-				needed |= is_wanted(call, action);
+				needed |= is_meant(call, action);
 			else
 				add(wire, call, action, arg(call, action->key_arg));
 			break;
@@ -191,7 +209,7 @@ void agent_custom_after(struct agent_call *call)
 	for (unsigned i = 0; i < AGENT_MAX_ACTIONS; i++) {
 		const struct agent_action *action = &call->entry->actions[i];
 
-		if (action->what != AGENT_ADD || !is_wanted(call, action))
+		if (action->what != AGENT_ADD || !is_meant(call, action))
 			continue;
 		if (has_added(wire, call, action))
 			added = 1;

@@ -71,10 +71,14 @@ enum agent_key {
 };
 
 enum agent_flag {
-	AGENT_INT = 1,            /* the lower 32 bits are the key */
-	AGENT_MANY = 2,           /* adding a key again makes a second entry */
-	AGENT_IF_ZERO = 4,        /* removed only if the result is 0 */
-	AGENT_UNLESS_DETACHED = 8 /* not if a pthread_attr_t of glibc, arg 1, says detached */
+	AGENT_INT = 1,        /* the lower 32 bits are the key */
+	AGENT_MANY = 2,       /* adding a key again makes a second entry */
+	AGENT_IF_ZERO = 4,    /* removed only if the result is 0 */
+	AGENT_PERHAPS = 8,    /* there need not be an entry to be removed */
+	AGENT_JOINABLE = 16,  /* not if a pthread_attr_t of glibc, argument 1, says detached */
+	AGENT_IF_DUP = 32,    /* only if argument 1 is F_DUPFD or F_DUPFD_CLOEXEC of fcntl(2) */
+	AGENT_NO_ORIGIN = 64, /* not if the text that argument 0 points to has a $, which
+				 dlopen(3) replaces by where its caller is */
 };
 
 /** One thing that a call does. Arguments by their number, from 0 on. */
@@ -147,7 +151,8 @@ enum agent_state {
 /** The registers of a sampled call at its first instruction, and its stack from there on. */
 struct agent_sample {
 	uint64_t id, size;
-	uint32_t profile; /* 1 + number of a custom one; 0: an allocation */
+	uint16_t profile; /* 1 + number of a custom one; 0: an allocation */
+	uint16_t what;    /* of a custom one, AGENT_ADD or AGENT_COUNT */
 	uint32_t skip;    /* frames to be left out at the leaf */
 	uint64_t regs[AGENT_N_REGS];
 	uint64_t n_bytes;
@@ -158,10 +163,12 @@ struct agent_sample {
 
 /** Of one custom profile, by atomic additions. */
 struct agent_profile {
-	uint64_t added;    /* entries; of AGENT_COUNT: the sum */
+	uint64_t counted;  /* sum of AGENT_COUNT */
+	uint64_t added;    /* entries */
 	uint64_t twice;    /* of them, those whose key had an entry, which they replaced */
 	uint64_t unknown;  /* removed although there was no entry */
 	uint64_t not_live; /* entries without a place in live[] */
+	uint64_t no_stack; /* … in samples[] */
 };
 
 /** Samples that found no place in samples[], of sizes that are about the same. */
