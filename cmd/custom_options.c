@@ -19,7 +19,7 @@ bool custom_options_declare(struct custom_options *options, const char *text)
 	int r = custom_parse(text, &custom, &error);
 
 	if (r == -EINVAL) {
-		fprintf(stderr, "cprof: --custom '%s': at '%s', expected is %s.\n", text,
+		fprintf(stderr, "cprof: --custom '%s': at '%s', expected %s.\n", text,
 			error.word, error.expected);
 		return false;
 	}

@@ -32,8 +32,8 @@ static const struct option_row rows[] = {
 	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; a file for "
 	 "each; or heap, allocs, fd, mmap, thread, dlopen, and what --custom and probes name",
 	 "cpu wall block mutex threadcreate threads heap allocs fd mmap thread dlopen"},
-	{OPTION_CUSTOM, "custom", "NAME:...",
-	 "a profile of calls: 'NAME: add=FUNC[:ret|:argN], remove=FUNC[:argN][, size=argN]'"},
+	{OPTION_CUSTOM, "custom", "DECLARATION",
+	 "a profile of calls, as 'NAME: add=FUNC[:ret|:argN], remove=FUNC[:argN][, size=argN]'"},
 	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
 	 "heap, allocs: mean bytes between two samples; 1: all (default 524288)"},
 	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},

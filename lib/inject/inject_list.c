@@ -74,6 +74,8 @@ int inject_list_read(struct process *process, struct inject_list *list)
 	*list = (struct inject_list){};
 	r = module_map_new(process, &map);
 	if (r >= 0)
+		r = module_map_refresh(map);
+	if (r >= 0)
 		r = process_maps_read(process, &maps);
 	for (size_t i = 0; i < maps.mappings.n && r >= 0; i++) {
 		const struct process_mapping *m = &maps.mappings.items[i];

@@ -215,11 +215,11 @@ static int check_whole(const struct custom *custom, struct custom_error *error)
 
 		adds |= call->action.what == AGENT_ADD;
 		if (call->action.what == AGENT_ADD && custom->has_size && !call->action.size_arg)
-			return refuse(error, call->function, "a size=argN behind it too");
+			return refuse(error, call->function, "a size=argN behind it, as the others have");
 		for (size_t k = 0; k < custom->calls.n; k++)
 			same += strcmp(call->function, custom->calls.items[k].function) == 0;
 		if (same > AGENT_MAX_ACTIONS)
-			return refuse(error, call->function, "it at most four times");
+			return refuse(error, call->function, "this function at most four times");
 	}
 	return adds ? 0 : refuse(error, custom->name, "an add= word");
 }
@@ -235,7 +235,7 @@ int custom_parse(const char *text, struct custom **ret_custom, struct custom_err
 		return err_trace(-ENOMEM);
 	name = trim(strsep(&rest, ":"));
 	if (!custom_is_name(name) || !rest)
-		return refuse(ret_error, name, "NAME: of letters, digits, _ - and .");
+		return refuse(ret_error, name, "a NAME of letters, digits, _ - and ., then a colon");
 	custom->name = strdup(name);
 	if (!custom->name)
 		return err_trace(-ENOMEM);
