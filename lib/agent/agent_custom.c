@@ -165,7 +165,12 @@ int agent_custom_before(struct agent_wire *wire, struct agent_call *call)
 				 sizeof(call->args));
 	}
 	__atomic_fetch_sub(&wire->head.inside, 1, __ATOMIC_RELEASE);
-	return needed;
+	if (!needed)
+		return AGENT_STRAIGHT;
+	/* Who looks at its caller must find nobody. */
+	return agent_table.frame && !(call->entry->actions[0].flags & AGENT_NO_ORIGIN)
+		       ? AGENT_BY_FRAME
+		       : AGENT_CALLED;
 }
 
 /* Has the call done what its key says? */

@@ -37,18 +37,27 @@ struct agent_call {
 	/* Of AGENT_CALL. */
 	uint64_t seed; /* tells the wire from others at the same address */
 	struct agent_live taken[AGENT_MAX_ACTIONS]; /* by action; addr 0: nothing */
-	uint64_t pad;                               /* keeps the stack aligned */
+	uint64_t pad;
+	uint64_t saved[6]; /* registers of the caller, where agent_table.frame has them */
 };
 
 _Static_assert(sizeof(struct agent_call) % 16 == 8, "the stack stays aligned");
 _Static_assert(offsetof(struct agent_call, regs) == 128, "see the assembly");
 _Static_assert(offsetof(struct agent_call, result2) == 296, "see the assembly");
-_Static_assert(sizeof(struct agent_call) == 472, "see the assembly");
+_Static_assert(offsetof(struct agent_call, saved) == 472, "see the assembly");
+_Static_assert(sizeof(struct agent_call) == 520, "see the assembly");
 
 /** The first page of the code area. */
 extern const struct agent_table agent_table;
 
-/** Has it to be called in a way that tells the result? */
+/** What agent_before() returns. */
+enum agent_way {
+	AGENT_STRAIGHT, /* the original is jumped to */
+	AGENT_CALLED,   /* it is called: the result is needed */
+	AGENT_BY_FRAME, /* likewise, and returns to agent_table.frame */
+};
+
+/** In which way is the original to be called? */
 int agent_before(struct agent_call *call);
 
 /** Has the original to be called after all, for the sake of how it fails? */

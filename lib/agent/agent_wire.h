@@ -14,6 +14,7 @@
 
 /* Offsets in struct agent_table, agent_entry, agent_wire and agent_slot. */
 #define AGENT_TABLE_WIRE 16
+#define AGENT_TABLE_FRAME 48
 #define AGENT_TABLE_ENTRIES 64
 #define AGENT_TABLE_SIZE 16384
 #define AGENT_ENTRY_SIZE 64
@@ -113,7 +114,12 @@ struct agent_table {
 	/* The wire that is mapped, used or not, and how much of its beginning: for the next cprof,
 	 * if this one is killed before it has unmapped it. */
 	uint64_t mapped, mapped_size;
-	uint64_t reserved[2];
+	/* Where calls whose result is needed return to, 0: to the agent itself. It is in a function
+	 * of the dynamic linker, so that who unwinds, as exceptions and pthread_cancel(3) do, finds
+	 * call-frame information: those registers are where that says. What stands there is a call
+	 * through a preserved register, which leads back to the agent. */
+	uint64_t frame;
+	uint64_t reserved;
 	struct agent_entry entries[AGENT_MAX_ENTRIES];
 };
 
@@ -206,6 +212,7 @@ struct agent_wire {
 };
 
 _Static_assert(offsetof(struct agent_table, wire) == AGENT_TABLE_WIRE, "see above");
+_Static_assert(offsetof(struct agent_table, frame) == AGENT_TABLE_FRAME, "see above");
 _Static_assert(offsetof(struct agent_table, entries) == AGENT_TABLE_ENTRIES, "see above");
 _Static_assert(sizeof(struct agent_entry) == AGENT_ENTRY_SIZE, "see above");
 _Static_assert(sizeof(struct agent_table) <= AGENT_TABLE_SIZE, "see above");

@@ -194,7 +194,9 @@ static bool write_table(struct inject *inject)
 {
 	struct agent_table *table = &inject->table;
 
-	return inject_write(inject, inject->code + AGENT_TABLE_ENTRIES, table->entries,
+	return inject_write(inject, inject->code + AGENT_TABLE_FRAME, &table->frame,
+			    sizeof(table->frame)) &&
+	       inject_write(inject, inject->code + AGENT_TABLE_ENTRIES, table->entries,
 			    table->n_entries * sizeof(*table->entries)) &&
 	       inject_write(inject, inject->code + offsetof(struct agent_table, n_entries),
 			    &table->n_entries, sizeof(table->n_entries));
@@ -314,10 +316,31 @@ static int take_over(struct inject *inject)
 	return r;
 }
 
+/* Without a place for exceptions to pass through, functions that somebody has declared, and that
+ * may throw, are not called by the agent. */
+static int check_frame(const struct inject *inject)
+{
+	for (size_t i = 0; i < inject->names.items.n && !inject->table.frame; i++) {
+		const struct inject_name *name = &inject->names.items.items[i];
+
+		for (unsigned k = 0; k < AGENT_MAX_ACTIONS && name->required; k++) {
+			const struct agent_action *action = &name->actions[k];
+
+			if ((action->what == AGENT_ADD && action->key != AGENT_KEY_ARG) ||
+			    action->flags & AGENT_IF_ZERO)
+				return INJECT_NO_FRAME;
+		}
+	}
+	return INJECT_OK;
+}
+
 static int start(struct inject *inject)
 {
 	int r = take_over(inject);
 
+	inject->table.frame = inject_find_frame(inject);
+	if (r == INJECT_OK)
+		r = check_frame(inject);
 	/* What custom ones did belongs to earlier times. */
 	for (uint32_t i = 0; i < inject->table.n_entries; i++)
 		memset(inject->table.entries[i].actions, 0,

@@ -58,6 +58,8 @@ enum inject_result {
 	INJECT_NO_MEMORY,     /* the target may not map more: a limit, or a policy */
 	INJECT_DENIED,        /* tracing it, or writing to it, was refused */
 	INJECT_NOT_IMPORTED,  /* no module imports what a custom profile is of */
+	INJECT_NO_FRAME,      /* the result of a declared function is needed, and what it may throw
+				 could not pass */
 };
 
 struct inject_stats {

@@ -151,6 +151,12 @@ int inject_find_left(struct inject *inject);
  * says if there is one; or INJECT_OTHER_AGENT. */
 int inject_find_agent(struct inject *inject);
 
+/* --- inject_frame.c --- */
+
+/** Where in the dynamic linker calls of the agent may return to, as agent_table.frame says. 0:
+ * there is no such place. */
+uint64_t inject_find_frame(struct inject *inject);
+
 /* --- inject_memory.c --- */
 
 /** Finds call_code and resume_code in mapped files. False: they are nowhere. */

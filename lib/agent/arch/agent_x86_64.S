@@ -16,7 +16,13 @@
 #define CALL_COUNTED 280(%rsp)
 #define CALL_RESULT 288(%rsp)
 #define CALL_RESULT2 296(%rsp)
-#define CALL_SIZE 472
+#define CALL_RBX 472(%rsp)
+#define CALL_R12 480(%rsp)
+#define CALL_R13 488(%rsp)
+#define CALL_R14 496(%rsp)
+#define CALL_R15 504(%rsp)
+#define CALL_RBP 512(%rsp)
+#define CALL_SIZE 520
 
 	.section .table, "a", @progbits
 	.globl agent_table
@@ -169,8 +175,9 @@ agent_slow:
 	mov %r15, REG(15)
 	mov %rsp, %rdi
 	call agent_before
-	test %eax, %eax
-	jz 2f
+	cmp $1, %eax
+	jb 2f
+	ja 3f
 	call restore
 	call *16(%r11)
 	mov %rax, CALL_RESULT
@@ -186,6 +193,31 @@ agent_slow:
 2:	call restore
 	add $CALL_SIZE, %rsp
 	jmp *(%r11)
+
+/* The original returns to agent_table.frame, which calls what rbx says. */
+3:	mov %rbx, CALL_RBX
+	mov %r12, CALL_R12
+	mov %r13, CALL_R13
+	mov %r14, CALL_R14
+	mov %r15, CALL_R15
+	mov %rbp, CALL_RBP
+	lea CALL_RBP, %rbp
+	lea 4f(%rip), %rbx
+	call restore
+	push agent_table + AGENT_TABLE_FRAME(%rip)
+	jmp *(%r11)
+4:	endbr64
+	add $8, %rsp
+	mov %rax, CALL_RESULT
+	mov %rdx, CALL_RESULT2
+	mov %rsp, %rdi
+	call agent_after
+	mov CALL_RESULT, %rax
+	mov CALL_RESULT2, %rdx
+	mov CALL_RBX, %rbx
+	mov CALL_RBP, %rbp
+	add $CALL_SIZE, %rsp
+	ret
 
 /* What the original may look at; the return address of this call lies below the call. */
 restore:
