@@ -25,7 +25,10 @@
 struct record {
 	struct record_options options;
 	struct record_files files;
-	struct session *running;
+	struct session *running; /* NULL: only allocations are counted */
+	struct session_heap *heap;
+	struct session_heap_stats heap_stats;
+	pid_t pid;
 	char name[64]; /* the target's */
 };
 
@@ -47,13 +50,21 @@ static void on_log(void *user, enum log_level level, const char *text)
 /* Everything that can be refused is refused before the target is touched. */
 static bool prepare(struct record *record)
 {
-	struct sampler_options *sampler = &record->options.sampling.session.sampler;
+	struct record_options *options = &record->options;
+	struct sampler_options *sampler = &options->sampling.session.sampler;
+	struct record_wanted wanted = {.types = options->heap_only ? 0 : sampler->types,
+				       .heap = options->heap,
+				       .allocs = options->allocs};
 
-	if (!sampling_find(&record->options.sampling))
+	if (!sampling_find(&options->sampling))
 		return false;
-	sampling_target_name(&record->options.sampling, record->name);
-	if (!record_files_open(&record->files, sampler->types, record->options.output_path,
-			       record->name))
+	/* A process that was named is known only now. */
+	if (!options->custom.wanted && !custom_options_resolve(&options->custom, sampler->pid))
+		return false;
+	wanted.customs = options->custom.wanted;
+	wanted.n_customs = options->custom.n_wanted;
+	sampling_target_name(&options->sampling, record->name);
+	if (!record_files_open(&record->files, &wanted, options->output_path, record->name))
 		return false;
 	if (sampler->pid && !target_claim(sampler->pid))
 		return false;
@@ -87,6 +98,22 @@ static int block_signals(int *ret_suspend_fd)
 	return signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* What only counts allocations, of a process or a command. */
+static int finish_heap(struct record *record)
+{
+	bool partial;
+	int r = record_files_write(&record->files, record->running);
+
+	if (r < 0)
+		return CMD_FAILED;
+	partial = record_heap_print(&record->options, &record->heap_stats) || r > 0;
+	if (!record->options.quiet)
+		record_files_print(&record->files);
+	partial |= !record_push(&record->options, &record->files, record->pid, record->running,
+				record->name);
+	return partial ? CMD_PARTIAL : CMD_OK;
+}
+
 static int finish(struct record *record, int result)
 {
 	const struct session_stats *stats = session_stats(record->running);
@@ -107,9 +134,13 @@ static int finish(struct record *record, int result)
 	if (!record->options.quiet) {
 		summary_print(stats, &record->options.sampling.session.sampler,
 			      record->options.verbose > 0);
-		record_files_print(&record->files);
 	}
-	partial |= !record_push(&record->options, &record->files, record->running, record->name);
+	if (record->heap_stats.images)
+		partial |= record_heap_print(&record->options, &record->heap_stats);
+	if (!record->options.quiet)
+		record_files_print(&record->files);
+	partial |= !record_push(&record->options, &record->files, record->pid, record->running,
+				record->name);
 	if (stats->sampler.denied && !stats->sampler.samples)
 		return CMD_FAILED;
 	return partial ? CMD_PARTIAL : CMD_OK;
@@ -126,6 +157,34 @@ static int command_status(const struct record *record, int code)
 					  : WEXITSTATUS(stats->status);
 }
 
+/* Where there is a process, and nothing is sampled. */
+static int run_heap(struct record *record)
+{
+	int r;
+
+	record->heap = record_heap_start(&record->options, record->pid);
+	if (!record->heap)
+		return CMD_FAILED;
+	record_heap_wait(&record->options, record->heap);
+	r = record_heap_finish(&record->options, record->heap, record->pid, &record->heap_stats,
+			       &record->files);
+	return r == CMD_OK ? finish_heap(record) : r;
+}
+
+/* Behind the sampler, which may have had all threads. */
+static int end_heap(struct record *record, int result)
+{
+	int r = record_heap_finish(&record->options, record->heap, record->pid, &record->heap_stats,
+				   &record->files);
+
+	if (record->options.heap_only)
+		return r == CMD_OK ? finish_heap(record) : r;
+	if (r != CMD_OK)
+		record_files_drop_heap(&record->files);
+	r = finish(record, result);
+	return r == CMD_OK && !record->heap_stats.images ? CMD_PARTIAL : r;
+}
+
 static int run(struct record *record)
 {
 	_cleanup_close_ int suspend_fd = -1, stop_fd = block_signals(&suspend_fd);
@@ -137,17 +196,24 @@ static int run(struct record *record)
 	}
 	record->options.sampling.session.sampler.stop_fd = stop_fd;
 	record->options.sampling.session.sampler.suspend_fd = suspend_fd;
-	if (record_options_by_agent(&record->options))
-		return record_heap(&record->options);
 	if (!prepare(record))
 		return CMD_FAILED;
 	record_files_guard(&record->files);
+	record->pid = record->options.sampling.session.sampler.pid;
+	if (record->pid)
+		target_hint(record->pid);
+	if (record->pid && record->options.heap_only)
+		return run_heap(record);
 	if (!sampling_start(&record->options.sampling, &record->running))
 		return CMD_FAILED;
-	if (record->options.sampling.session.sampler.pid)
-		target_hint(record->options.sampling.session.sampler.pid);
+	record->pid = session_pid(record->running);
+	if (record_options_by_agent(&record->options)) {
+		record->heap = record_heap_start(&record->options, record->pid);
+		if (!record->heap)
+			return CMD_FAILED;
+	}
 	r = session_run(record->running);
-	r = finish(record, r);
+	r = record->heap ? end_heap(record, r) : finish(record, r);
 	/* A thread of ours is stuck for good: nothing that waits for threads may run any more. The
 	 * kernel lets go of the target with this process. */
 	if (session_stats(record->running)->watchdog) {
@@ -170,6 +236,7 @@ int cmd_record(int argc, char **argv)
 		log_set_hook(NULL, NULL);
 	}
 	session_free(record.running);
+	session_heap_free(record.heap);
 	memory_limit_forget();
 	record_files_close(&record.files);
 	record_options_deinit(&record.options);

@@ -19,8 +19,8 @@ bool custom_options_declare(struct custom_options *options, const char *text)
 	int r = custom_parse(text, &custom, &error);
 
 	if (r == -EINVAL) {
-		fprintf(stderr, "cprof: --custom '%s': at '%s', expected %s.\n", text,
-			error.word, error.expected);
+		fprintf(stderr, "cprof: --custom '%s': at '%s', expected %s.\n", text, error.word,
+			error.expected);
 		return false;
 	}
 	slot = r < 0 ? NULL : vec_push(&options->declared);

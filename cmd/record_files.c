@@ -9,18 +9,12 @@
 #include "base/cleanup.h"
 #include "memory_limit.h"
 #include "pprof/pprof.h"
+#include "session/heap_delta.h"
 
 /* Who writes what. */
 struct writing {
-	int (*write)(void *user, unsigned file, struct sink *sink);
-	void *user;
-	unsigned file;
-};
-
-/* The profiles of a session. */
-struct of_session {
 	struct session *session;
-	const struct record_files *files;
+	const struct record_file *file;
 };
 
 /* A profile for each type cannot go into one pipe or device, where pprof reads one. */
@@ -74,8 +68,28 @@ static bool open_one(struct record_file *file, const char *path, const char *nam
 	return output_open(&file->output, path, name, file->name);
 }
 
-static bool open_all(struct record_files *files, const char *path, const char *name)
+static void add(struct record_files *files, const char *name, const struct session_type *type,
+		const struct custom *custom)
 {
+	files->items[files->n++] = (struct record_file){
+		.name = name, .type = type, .custom = custom, .output = {.fd = -1}};
+}
+
+bool record_files_open(struct record_files *files, const struct record_wanted *wanted,
+		       const char *path, const char *name)
+{
+	const struct session_type *type;
+
+	for (unsigned i = 0; (type = session_type_get(i)); i++) {
+		if (wanted->types & type->type)
+			add(files, type->name, type, NULL);
+	}
+	if (wanted->heap)
+		add(files, "heap", NULL, NULL);
+	if (wanted->allocs)
+		add(files, "allocs", NULL, NULL);
+	for (unsigned i = 0; i < wanted->n_customs; i++)
+		add(files, wanted->customs[i]->name, NULL, wanted->customs[i]);
 	if (files->n > 1 && path && !check_path(path))
 		return false;
 	for (unsigned i = 0; i < files->n; i++) {
@@ -85,26 +99,45 @@ static bool open_all(struct record_files *files, const char *path, const char *n
 	return true;
 }
 
-bool record_files_open(struct record_files *files, unsigned types, const char *path,
-		       const char *name)
+void record_files_set_custom(struct record_files *files, const struct custom *custom,
+			     struct profile *take_profile)
 {
-	const struct session_type *type;
-
-	for (unsigned i = 0; (type = session_type_get(i)); i++) {
-		if (types & type->type)
-			files->items[files->n++] = (struct record_file){
-				.name = type->name, .type = type, .output = {.fd = -1}};
+	for (unsigned i = 0; i < files->n && take_profile; i++) {
+		if (files->items[i].custom == custom)
+			files->items[i].heap = take_ptr(take_profile);
 	}
-	return open_all(files, path, name);
+	profile_free(take_profile);
 }
 
-bool record_files_open_named(struct record_files *files, const char *const *names, unsigned n,
-			     const char *path, const char *name)
+int record_files_set_heap(struct record_files *files, struct profile *take_profile)
 {
-	for (unsigned i = 0; i < n; i++)
-		files->items[files->n++] =
-			(struct record_file){.name = names[i], .output = {.fd = -1}};
-	return open_all(files, path, name);
+	struct profile *profile = take_profile;
+	int r = 0;
+
+	for (unsigned i = 0; i < files->n && profile; i++) {
+		struct record_file *file = &files->items[i];
+
+		if (file->type || file->custom)
+			continue;
+		/* The last one has the other's, if there are two. */
+		if (i + 1 < files->n && !files->items[i + 1].custom)
+			r = profile_clone(profile, &file->heap);
+		else
+			file->heap = take_ptr(profile);
+		if (r >= 0)
+			r = heap_delta_set_default(&file->heap, strcmp(file->name, "allocs") == 0);
+		if (r < 0)
+			break;
+	}
+	profile_free(profile);
+	return r;
+}
+
+void record_files_drop_heap(struct record_files *files)
+{
+	/* They are the last ones. */
+	while (files->n && !files->items[files->n - 1].type)
+		output_close(&files->items[--files->n].output);
 }
 
 void record_files_guard(const struct record_files *files)
@@ -116,20 +149,15 @@ void record_files_guard(const struct record_files *files)
 	memory_limit_guard(temporary, files->n);
 }
 
-static int write_session(void *user, unsigned file, struct sink *sink)
-{
-	const struct of_session *of = user;
-	const struct profile *profile;
-	int r = session_profile(of->session, of->files->items[file].type->type, &profile);
-
-	return r < 0 ? r : pprof_write(profile, sink);
-}
-
 static int write_profile(void *user, struct sink *sink)
 {
 	const struct writing *writing = user;
+	const struct profile *profile = writing->file->heap;
+	int r = 0;
 
-	return writing->write(writing->user, writing->file, sink);
+	if (writing->file->type)
+		r = session_profile(writing->session, writing->file->type->type, &profile);
+	return r < 0 ? r : pprof_write(profile, sink);
 }
 
 /* The files of one recording have one number. */
@@ -151,19 +179,11 @@ static void number(struct record_files *files)
 
 int record_files_write(struct record_files *files, struct session *session)
 {
-	struct of_session of = {session, files};
-
-	return record_files_write_by(files, write_session, &of);
-}
-
-int record_files_write_by(struct record_files *files,
-			  int (*write)(void *user, unsigned file, struct sink *sink), void *user)
-{
 	int worst = 0;
 
 	for (unsigned i = 0; i < files->n; i++) {
 		struct record_file *file = &files->items[i];
-		struct writing writing = {write, user, i};
+		struct writing writing = {session, file};
 		struct sink_fd sink;
 
 		sink_fd_init(&sink, file->output.fd);
@@ -173,7 +193,7 @@ int record_files_write_by(struct record_files *files,
 	number(files);
 	for (unsigned i = 0; i < files->n; i++) {
 		struct record_file *file = &files->items[i];
-		struct writing writing = {write, user, i};
+		struct writing writing = {session, file};
 		int r = output_finish(&file->output, file->written, write_profile, &writing);
 
 		worst = worst < 0 || r == 0 ? worst : r;
@@ -192,6 +212,8 @@ void record_files_print(const struct record_files *files)
 
 void record_files_close(struct record_files *files)
 {
-	for (unsigned i = 0; i < files->n; i++)
+	for (unsigned i = 0; i < files->n; i++) {
 		output_close(&files->items[i].output);
+		files->items[i].heap = profile_free(files->items[i].heap);
+	}
 }

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 #include "cmd.h"
+#include "heap_options.h"
 #include "options.h"
+#include "session/session_heap.h"
 
 #define DEFAULT_DURATION 30000000000ULL
 #define DEFAULT_DURATION_THREADS 2000000000ULL
-#define MAX_HEAP_RATE (1ULL << 40)
 
 enum {
 	OPTION_EXIT_STATUS = SAMPLING_OPTIONS_END,
@@ -29,8 +29,8 @@ static const struct option_row rows[] = {
 	{'o', "output", "FILE", "where to write; - for stdout (default: the next free name)",
 	 OPTION_FILE},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
-	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; a file for "
-	 "each; or heap, allocs, fd, mmap, thread, dlopen, and what --custom and probes name",
+	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; heap, "
+	 "allocs, fd, mmap, thread, dlopen, and what --custom and probes name; a file for each",
 	 "cpu wall block mutex threadcreate threads heap allocs fd mmap thread dlopen"},
 	{OPTION_CUSTOM, "custom", "DECLARATION",
 	 "a profile of calls, as 'NAME: add=FUNC[:ret|:argN], remove=FUNC[:argN][, size=argN]'"},
@@ -54,42 +54,23 @@ const struct option_table record_options_table = {
 	.see = "cprof-record(1)",
 };
 
-static bool parse_type(struct record_options *options, const char *name)
-{
-	bool heap = strcmp(name, "heap") == 0, allocs = strcmp(name, "allocs") == 0;
-
-	if (session_type_find(name) || !custom_is_name(name))
-		return sampling_parse(&options->sampling, SAMPLING_TYPE, name);
-	if (!heap && !allocs)
-		return custom_options_want(&options->custom, name);
-	if (options->heap && strcmp(options->heap, name) != 0) {
-		fprintf(stderr, "cprof: --type heap and --type allocs hold the same figures; "
-				"choose one.\n");
-		return false;
-	}
-	options->heap = heap ? "heap" : "allocs";
-	return true;
-}
-
+/* Heaps are counted, not sampled by ticks: no business of the sampler. */
 static bool parse_types(struct record_options *options, const char *text)
 {
 	_cleanup_free_ char *copy = strdup(text);
 	char *rest = copy, *part;
 
 	while (copy && (part = strsep(&rest, ","))) {
-		if (!parse_type(options, part))
+		if (strcmp(part, "heap") == 0)
+			options->heap = true;
+		else if (strcmp(part, "allocs") == 0)
+			options->allocs = true;
+		else if (session_type_find(part) || !custom_is_name(part)
+				 ? !sampling_parse(&options->sampling, SAMPLING_TYPE, part)
+				 : !custom_options_want(&options->custom, part))
 			return false;
 	}
 	return copy != NULL;
-}
-
-static bool parse_rate(const char *text, uint64_t *ret_rate)
-{
-	if (parse_u64(text, 1, MAX_HEAP_RATE, ret_rate) == 0)
-		return true;
-	fprintf(stderr, "cprof: --heap-rate wants bytes, from 1 to %llu, not '%s'.\n",
-		MAX_HEAP_RATE, text);
-	return false;
 }
 
 static bool parse_one(struct record_options *options, int option, const char *text)
@@ -103,7 +84,7 @@ static bool parse_one(struct record_options *options, int option, const char *te
 	case OPTION_CUSTOM:
 		return custom_options_declare(&options->custom, text);
 	case OPTION_HEAP_RATE:
-		return parse_rate(text, &options->heap_rate);
+		return heap_options_parse_rate(text, &options->heap_rate);
 	case 'o':
 		options->output_path = text;
 		return true;
@@ -129,14 +110,17 @@ static bool parse_one(struct record_options *options, int option, const char *te
 /* What goes with what the agent brings, and with nothing else. */
 static bool check_agent(struct record_options *options)
 {
-	const struct sampler_options *sampler = &options->sampling.session.sampler;
-	const char *name = options->heap ? options->heap : custom_options_first(&options->custom);
-	const char *other = sampler->children          ? "--children"
-			    : options->sampling.tids.n ? "--tid"
-			    : options->push.url        ? "--push"
-						       : NULL;
+	struct sampler_options *sampler = &options->sampling.session.sampler;
+	bool heap = options->heap || options->allocs;
+	const char *name = options->heap     ? "heap"
+			   : options->allocs ? "allocs"
+					     : custom_options_first(&options->custom);
+	const char *other = sampler->children                    ? "--children"
+			    : options->sampling.tids.n           ? "--tid"
+			    : (sampler->types & SAMPLER_THREADS) ? "--type threads"
+								 : NULL;
 
-	if (!options->heap && options->heap_rate) {
+	if (!heap && options->heap_rate) {
 		fprintf(stderr, "cprof: --heap-rate goes with --type heap and allocs only.\n");
 		return false;
 	}
@@ -145,20 +129,22 @@ static bool check_agent(struct record_options *options)
 	/* A wrong name is told before what it would not go with. */
 	if (!options->sampling.name && !custom_options_resolve(&options->custom, sampler->pid))
 		return false;
-	if (sampler->types) {
+	options->heap_rate = !heap                ? 0
+			     : options->heap_rate ? options->heap_rate
+						  : SESSION_HEAP_RATE;
+	options->heap_only = !sampler->types;
+	/* It starts the command and sees its end, and samples nothing. */
+	sampler->on_demand = options->heap_only;
+	if (sampler->argv && (sampler->types & SAMPLER_CREATE)) {
 		fprintf(stderr,
-			"cprof: --type %s cannot be combined with types that are sampled by time; "
-			"record one after the other.\n",
+			"cprof: a command's threads are traced all the time for threadcreate, so "
+			"that its %s cannot be counted; leave out one of them, or use -p PID.\n",
 			name);
 		return false;
 	}
-	if (sampler->argv) {
-		fprintf(stderr,
-			"cprof: --type %s is of a process that runs: start the command, then use "
-			"-p "
-			"PID.\n",
-			name);
-		return false;
+	if (options->custom.n_wanted && options->push.url) {
+		other = "--push";
+		name = custom_options_first(&options->custom);
 	}
 	if (other)
 		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other, name);

@@ -12,9 +12,10 @@ struct record_options {
 	struct sampling sampling;
 	struct push_command push;
 	const char *output_path;
-	const char *heap; /* "heap" or "allocs": not sampled by ticks; NULL: neither is wanted */
-	struct custom_options custom; /* likewise */
-	uint64_t heap_rate;           /* 0: the default */
+	bool heap, allocs;            /* types that are not sampled by ticks … */
+	struct custom_options custom; /* … and others that are not */
+	bool heap_only;               /* there are none that are */
+	uint64_t heap_rate;           /* of heap and allocs; 0: neither is wanted */
 	bool exit_status, quiet;
 	unsigned verbose;
 };
@@ -27,10 +28,10 @@ struct record_options {
  */
 int record_options_parse(struct record_options *options, int argc, char **argv);
 
-/** Is it what the agent brings, and not sampled by ticks? */
+/** Is there something that the agent brings? */
 static inline bool record_options_by_agent(const struct record_options *options)
 {
-	return options->heap || options->custom.n_wanted;
+	return options->heap || options->allocs || options->custom.n_wanted;
 }
 
 void record_options_deinit(struct record_options *options);

@@ -22,16 +22,17 @@ static void forget_signals(int stop_fd)
 
 static bool add(struct push *push, const struct record_file *file, struct session *session)
 {
-	const struct profile *profile;
-	int r = session_profile(session, file->type->type, &profile);
+	const struct profile *profile = file->heap;
+	int r = 0;
 
+	if (file->type)
+		r = session_profile(session, file->type->type, &profile);
 	if (r >= 0)
-		r = push_add(push, file->type->name, profile);
+		r = push_add(push, file->name, profile);
 	if (r == PUSH_EMPTY)
-		fprintf(stderr, "cprof: the %s profile is empty: it was not pushed.\n",
-			file->type->name);
+		fprintf(stderr, "cprof: the %s profile is empty: it was not pushed.\n", file->name);
 	else if (r < 0)
-		fprintf(stderr, "cprof: the %s profile was not pushed: %s\n", file->type->name,
+		fprintf(stderr, "cprof: the %s profile was not pushed: %s\n", file->name,
 			strerror(-r));
 	return r >= 0;
 }
@@ -47,7 +48,7 @@ static void print_lost(const struct record_files *files, const char *url, uint64
 	fputs(".\n", stderr);
 }
 
-bool record_push(struct record_options *options, const struct record_files *files,
+bool record_push(struct record_options *options, const struct record_files *files, pid_t pid,
 		 struct session *session, const char *name)
 {
 	int stop_fd = options->sampling.session.sampler.stop_fd;
@@ -56,7 +57,7 @@ bool record_push(struct record_options *options, const struct record_files *file
 	bool all = true;
 	uint64_t lost;
 
-	if (!push_options_start(&options->push, name, session_pid(session), 0, &push))
+	if (!push_options_start(&options->push, name, pid, 0, &push))
 		return false;
 	if (!push)
 		return true;

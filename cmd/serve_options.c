@@ -8,8 +8,10 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cmd.h"
+#include "heap_options.h"
 #include "options.h"
 #include "secret_file.h"
+#include "session/session_heap.h"
 #include "target.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:6060"
@@ -35,6 +37,8 @@ enum {
 	OPTION_CONTINUOUS,
 	OPTION_WINDOW,
 	OPTION_WAIT,
+	OPTION_HEAP,
+	OPTION_HEAP_RATE,
 };
 
 static const struct option_row rows[] = {
@@ -59,6 +63,10 @@ static const struct option_row rows[] = {
 	 "cpu wall block mutex threadcreate"},
 	{OPTION_WINDOW, "window", "TIME",
 	 "with --continuous: how far back past=1 reaches (default " DEFAULT_WINDOW ")"},
+	{OPTION_HEAP, "heap", NULL,
+	 "also heap and allocs: puts code that counts allocations into the process"},
+	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
+	 "with --heap: mean bytes between two samples; 1: all (default 524288)"},
 	PUSH_ROWS,
 	{OPTION_PUSH_TYPES, "push-types", "TYPE[,TYPE...]",
 	 "what to push: cpu (default), wall, block, mutex, threadcreate",
@@ -213,6 +221,11 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 	case OPTION_CONTINUOUS:
 		command->continuous = true;
 		return true;
+	case OPTION_HEAP:
+		command->heap = true;
+		return true;
+	case OPTION_HEAP_RATE:
+		return heap_options_parse_rate(text, &command->serve.heap_rate);
 	case OPTION_WINDOW:
 		return parse_window(command, text);
 	case 'v':
@@ -283,6 +296,21 @@ static bool check_continuous(struct serve_command *command)
 	return true;
 }
 
+static bool check_heap(struct serve_command *command)
+{
+	const struct session_options *session = &command->sampling.session;
+
+	if (!command->heap && command->serve.heap_rate) {
+		fprintf(stderr, "cprof: --heap-rate goes with --heap only.\n");
+		return false;
+	}
+	if (command->heap && !command->serve.heap_rate)
+		command->serve.heap_rate = SESSION_HEAP_RATE;
+	command->serve.inlines = session->inlines;
+	command->serve.command_line = session->command_line;
+	return true;
+}
+
 int serve_options_parse(struct serve_command *command, int argc, char **argv)
 {
 	struct sampler_options *sampler = &command->sampling.session.sampler;
@@ -299,7 +327,8 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 			return CMD_USAGE;
 	}
 	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_many(command) ||
-	    !check_continuous(command) || !check_address(command) || !check_push(command))
+	    !check_continuous(command) || !check_heap(command) || !check_address(command) ||
+	    !check_push(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
 	sampler->on_demand = true;

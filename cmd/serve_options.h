@@ -11,7 +11,7 @@ struct serve_command {
 	struct serve_options serve;
 	struct push_command push;
 	VEC(pid_t) pids; /* -p */
-	bool allow_remote, continuous, has_interval;
+	bool allow_remote, continuous, has_interval, heap;
 	unsigned verbose;
 	char token[512];
 };

@@ -26,6 +26,9 @@
 #define AGENT_FILTER_BITS 16
 #define AGENT_SLOT_LEFT 8
 
+/* First bytes of the code area; the number is that of this layout. */
+#define AGENT_MAGIC "cprof agent 002"
+
 /* Knuth's multiplicative hash: 2^64 divided by the golden ratio. The upper bits of the product are
  * used, which the lowest bits of an address move as well. */
 #define AGENT_HASH 0x9e3779b97f4a7c15
@@ -33,9 +36,6 @@
 #ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
-
-/** First bytes of the code area; the number is that of this layout. */
-#define AGENT_MAGIC "cprof agent 002"
 
 /** Which argument holds the size. */
 enum agent_size {

@@ -139,6 +139,8 @@ int inject_new(struct process *process, const struct inject_options *options,
 	inject->arch = arch_native();
 	inject->options = *options;
 	inject->mem_fd = openat(process_dirfd(process), "mem", O_RDWR | O_CLOEXEC);
+	/* Without its descriptors it is looked for stops now and then. */
+	(void)tracee_wake_init(&inject->wake);
 	r = inject->mem_fd < 0 ? INJECT_DENIED : tracee_set_new(&inject->set);
 	if (r == 0)
 		r = inject_names_fill(&inject->names, options);
@@ -379,7 +381,7 @@ int inject_renew(struct inject *inject)
 	inject->stats.renewals++;
 	inject->stats.renewal_ns = MAX(inject->stats.renewal_ns, ns);
 	/* Somebody else traces it for the moment: the next time. */
-	return r == INJECT_DENIED ? INJECT_OK : r;
+	return r == INJECT_DENIED || r == INJECT_SHARED ? INJECT_OK : r;
 }
 
 uint64_t inject_wire_addr(const struct inject *inject)
@@ -415,6 +417,7 @@ struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats
 	process_maps_deinit(&inject->maps);
 	module_map_free(inject->map);
 	tracee_set_free(inject->set);
+	tracee_wake_deinit(&inject->wake);
 	if (inject->mem_fd >= 0)
 		close(inject->mem_fd);
 	free(inject);

@@ -60,6 +60,7 @@ enum inject_result {
 	INJECT_NOT_IMPORTED,  /* no module imports what a custom profile is of */
 	INJECT_NO_FRAME,      /* the result of a declared function is needed, and what it may throw
 				 could not pass */
+	INJECT_SHARED,        /* another thread of this process traces its threads all the time */
 };
 
 struct inject_stats {

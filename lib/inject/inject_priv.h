@@ -7,6 +7,7 @@
 #include "inject/inject.h"
 #include "module/module.h"
 #include "tracee/tracee.h"
+#include "tracee/tracee_wake.h"
 
 /* Who is wrapped; what the implementation calls in turn must not be counted twice. */
 enum inject_when {
@@ -83,6 +84,7 @@ struct inject {
 	VEC(struct inject_module *) modules;
 	VEC(struct inject_module *) order; /* as they are searched for a symbol; borrowed */
 	struct tracee_set *set;
+	struct tracee_wake wake; /* by stops */
 	struct process_tasks tasks, checked;
 	VEC(pid_t) stopped;
 	int mem_fd;
@@ -180,10 +182,11 @@ bool inject_is_gone(struct inject *inject);
 
 /* --- inject_stop.c --- */
 
-/** Stops the threads that run; then calls `then`, and lets them go on.
+/** Stops the threads that run; then calls `then`, and lets them go on. Those that another thread of
+ * this process traces are waited for.
  *
  * @param ret_ns	how long the first one stood still
- * @return INJECT_OK, INJECT_GONE, INJECT_DENIED or -ENOMEM
+ * @return INJECT_OK, INJECT_GONE, INJECT_DENIED, INJECT_SHARED or -ENOMEM
  */
 int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads that stand still for us, and whether they are inside the agent. */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -12,6 +11,11 @@
 
 /* A stop comes within microseconds of CPU time; what takes longer is in the kernel. */
 #define STOP_LIMIT (20 * NSEC_PER_MSEC)
+/* How long threads are asked for again that another thread of this process has: a sampler has each
+ * for some microseconds. */
+#define SHARED_LIMIT (NSEC_PER_SEC / 2)
+/* How often it is looked for stops, which SIGCHLD does not tell one by one. */
+#define LOOK_EVERY (NSEC_PER_MSEC / 4)
 /* Who wakes while the others are collected is met by the second. */
 #define STOP_PASSES 2
 /* Room that a stack must have below sp for what is put there. */
@@ -43,21 +47,19 @@ static void release(struct inject *inject, pid_t tid)
 /* Waits for one stop. Returns its thread, 0 when there is none in time. */
 static pid_t next_stop(struct inject *inject, uint64_t until)
 {
-	struct timespec look = ns_timespec(NSEC_PER_MSEC / 4);
 	struct tracee_event event;
-	sigset_t child;
 
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
 	do {
+		tracee_wake_take(&inject->wake);
 		while (tracee_next(inject->set, &event) || tracee_prune(inject->set, &event)) {
 			if (event.kind == TRACEE_STOPPED)
 				return event.tid;
 		}
 		if (!tracee_held(inject->set))
-			return 0;
-		(void)sigtimedwait(&child, NULL, &look);
+			break;
+		tracee_wake_wait(&inject->wake, LOOK_EVERY);
 	} while (clock_now_ns() < until);
+	tracee_wake_hold(&inject->wake, tracee_held(inject->set) > 0);
 	return 0;
 }
 
@@ -70,10 +72,28 @@ static bool is_stopped(const struct inject *inject, pid_t tid)
 	return false;
 }
 
-/* Asks every thread that runs to stop. Returns how many, or an error. */
-static int ask_running(struct inject *inject, bool *ret_denied)
+static int ask(struct inject *inject, pid_t tid)
+{
+	/* Until the set is empty: what is read of SIGCHLD before is of another stop. */
+	tracee_wake_hold(&inject->wake, true);
+	return tracee_stop(inject->set, process_pid(inject->process), tid);
+}
+
+/* Does it run, as far as we can tell? What another thread of ours has stopped may go on at any
+ * moment. */
+static bool runs(struct inject *inject, pid_t tid, bool *ret_shared)
 {
 	struct process_syscall call;
+	int r = process_syscall_read(inject->process, tid, &call);
+
+	if (r == 0 && call.nr < 0)
+		*ret_shared |= tracee_is_shared(inject->set, tid);
+	return r == PROCESS_SYSCALL_RUNNING;
+}
+
+/* Asks every thread that runs to stop. Returns how many, or an error. */
+static int ask_running(struct inject *inject, bool *ret_denied, bool *ret_shared)
+{
 	int asked = 0, r;
 
 	if (process_tasks_read(inject->process, &inject->tasks) < 0)
@@ -81,13 +101,13 @@ static int ask_running(struct inject *inject, bool *ret_denied)
 	for (size_t i = 0; i < inject->tasks.tids.n; i++) {
 		pid_t tid = inject->tasks.tids.items[i];
 
-		if (is_stopped(inject, tid) ||
-		    process_syscall_read(inject->process, tid, &call) != PROCESS_SYSCALL_RUNNING)
+		if (is_stopped(inject, tid) || !runs(inject, tid, ret_shared))
 			continue;
-		r = tracee_stop(inject->set, process_pid(inject->process), tid);
+		r = ask(inject, tid);
 		if (r < 0)
 			return r;
 		*ret_denied |= r == TRACEE_DENIED;
+		*ret_shared |= r == TRACEE_SHARED;
 		asked += r == TRACEE_OK;
 	}
 	return asked;
@@ -125,28 +145,52 @@ void inject_release_late(struct inject *inject, uint64_t ns)
 		release(inject, tid);
 }
 
-int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
+static int stop_running(struct inject *inject)
 {
-	uint64_t start = clock_now_ns();
-	bool denied = false;
+	bool denied = false, shared = false;
 	int r = 0, asked;
 
 	for (unsigned pass = 0; pass < STOP_PASSES && r >= 0; pass++) {
-		asked = ask_running(inject, &denied);
+		asked = ask_running(inject, &denied, &shared);
 		r = asked < 0 ? asked : collect(inject, clock_now_ns() + STOP_LIMIT);
-		if (asked <= 0)
+		if (asked <= 0 || denied || shared)
 			break;
 	}
-	if (r >= 0 && !denied)
-		then(inject);
-	release_all(inject);
-	*ret_ns = clock_now_ns() - start;
-	inject_release_late(inject, STOP_LIMIT);
 	if (r == -ESRCH)
 		return INJECT_GONE;
 	if (r < 0)
 		return err_trace(r);
-	return denied ? INJECT_DENIED : INJECT_OK;
+	return denied ? INJECT_DENIED : shared ? INJECT_SHARED : INJECT_OK;
+}
+
+/* Returns likewise, and never with a thread that stands still. */
+static int try_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
+{
+	uint64_t start = clock_now_ns();
+	int r = stop_running(inject);
+
+	if (r == INJECT_OK)
+		then(inject);
+	release_all(inject);
+	*ret_ns = clock_now_ns() - start;
+	inject_release_late(inject, STOP_LIMIT);
+	return r;
+}
+
+int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
+{
+	uint64_t until = clock_now_ns() + SHARED_LIMIT;
+	struct timespec pause = ns_timespec(LOOK_EVERY);
+	int r;
+
+	for (;;) {
+		r = try_stopped(inject, then, ret_ns);
+		if (r != INJECT_SHARED || clock_now_ns() >= until)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	tracee_wake_hold(&inject->wake, tracee_held(inject->set) > 0);
+	return r;
 }
 
 /* Calls that a stop cannot end: the kernel starts them again by itself, see arch_x86_64.c. */
@@ -209,7 +253,7 @@ static bool is_fit(struct inject *inject, pid_t tid)
 /* Stops one more thread, which is kept if it is fit. */
 static bool try_one(struct inject *inject, pid_t tid, bool *ret_denied)
 {
-	int r = tracee_stop(inject->set, process_pid(inject->process), tid);
+	int r = ask(inject, tid);
 	pid_t came, *slot;
 
 	*ret_denied |= r == TRACEE_DENIED;
@@ -326,7 +370,7 @@ static bool is_inside(struct inject *inject, pid_t tid)
 		return inside || r < 0 || before.run_ns != after.run_ns ||
 		       before.slices != after.slices;
 	}
-	if (tracee_stop(inject->set, process_pid(inject->process), tid) != TRACEE_OK)
+	if (ask(inject, tid) != TRACEE_OK)
 		return true;
 	while ((came = next_stop(inject, clock_now_ns() + STOP_LIMIT))) {
 		if (came == tid && tracee_registers(inject->set, tid, inject->arch, user) == 0)

@@ -162,6 +162,8 @@ void serve_stop(struct serve *serve)
 		session_abandon(serve->targets.items[i]->process.session);
 		(void)eventfd_write(serve->targets.items[i]->process.stop_fd, 1);
 	}
+	for (unsigned i = 0; i < serve->targets.n; i++)
+		session_heap_stop(serve->targets.items[i]->heap);
 	while (serve->targets.n)
 		serve_targets_remove(&serve->targets, serve->targets.items[0]);
 }
@@ -244,6 +246,8 @@ int serve_run(struct serve *serve, int stop_fd)
 	while (!end) {
 		end = wait_for_something(serve, stop_fd);
 		serve_clients_reap(&serve->clients);
+		for (unsigned i = 0; i < serve->targets.n; i++)
+			serve_heap_tell(serve->targets.items[i]);
 		if (!end && serve->options.on_look)
 			serve->options.on_look(serve->options.user);
 		/* What was found takes the place of what has ended. */

@@ -65,6 +65,10 @@ struct serve_options {
 	unsigned hz;                    /* of the session */
 	unsigned continuous;            /* of SERVE_TYPES: what is sampled all the time */
 	uint64_t window_ns;             /* of these: how far back one can ask */
+	uint64_t heap_rate;             /* mean bytes between samples of allocations; 0: the heaps
+					   are not looked at, which takes code in the target */
+	bool inlines;                   /* likewise: expand inlined calls */
+	const char *command_line;       /* of cprof, for their comments; borrowed */
 	struct serve_push_options push; /* of processes that have a `push` */
 	/* The plain paths are of all processes together, also when there is one. */
 	bool is_many;

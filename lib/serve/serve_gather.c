@@ -60,12 +60,13 @@ static int append_part(struct profile **to, const struct part *part)
 	return r < 0 ? r : profile_unite(*to, part->profile, words, ARRAY_SIZE(words));
 }
 
-/* Waits for all. A process that is gone is none; any other error is one of all. */
+/* Waits for all. A process that is gone, or has no heap profile, is none; any other error is one of
+ * all. */
 static int finish_parts(struct serve *serve, struct part *parts, unsigned n,
 			struct profile **ret_profile)
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
-	int r = 0;
+	int r = 0, none = SERVE_HUB_ENDED;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct part *part = &parts[i];
@@ -76,6 +77,10 @@ static int finish_parts(struct serve *serve, struct part *parts, unsigned n,
 		}
 		if (part->result == -ESRCH || part->result == SERVE_HUB_ENDED)
 			continue;
+		if (part->result == SERVE_HUB_NO_HEAP) {
+			none = SERVE_HUB_NO_HEAP;
+			continue;
+		}
 		r = r ?: part->result;
 		if (r == 0)
 			r = append_part(&profile, part);
@@ -84,7 +89,7 @@ static int finish_parts(struct serve *serve, struct part *parts, unsigned n,
 	if (r)
 		return r;
 	if (!profile)
-		return SERVE_HUB_ENDED;
+		return none;
 	*ret_profile = take_ptr(profile);
 	return 0;
 }

@@ -23,6 +23,7 @@ enum serve_hub_outcome {
 	SERVE_HUB_ENDED = 1, /* the process has ended: there is nothing to count any more */
 	SERVE_HUB_GONE,      /* the client hung up */
 	SERVE_HUB_NOT_KEPT,  /* the type is not sampled all the time */
+	SERVE_HUB_NO_HEAP,   /* the process does not have the agent */
 };
 
 /** How a type has been counted so far. */

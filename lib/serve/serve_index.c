@@ -12,6 +12,14 @@
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 
+static uint32_t count_stacks(const struct serve_target *target)
+{
+	struct session_heap_stats stats;
+
+	session_heap_get_stats(target->heap, &stats);
+	return stats.stacks;
+}
+
 /* How many there are: stacks counted so far, threads. */
 static uint32_t count_one(const struct serve_target *target, const struct serve_entry *entry)
 {
@@ -19,6 +27,8 @@ static uint32_t count_one(const struct serve_target *target, const struct serve_
 
 	if (entry->what == SERVE_EVERY)
 		return (uint32_t)serve_names_count_threads(target->names);
+	if (entry->what == SERVE_HEAP)
+		return count_stacks(target);
 	if (entry->what != SERVE_COUNT || serve_hub_total(target->hub, entry->type, &profile) < 0)
 		return 0;
 	return profile_n_samples(profile);
@@ -33,13 +43,13 @@ static uint32_t count(const struct serve_scope *scope, const struct serve_entry 
 	return sum;
 }
 
-static int write_rows(const struct serve_scope *scope, struct sink *sink)
+static int write_rows(const struct serve *serve, const struct serve_scope *scope, struct sink *sink)
 {
 	const struct serve_entry *entry;
 	int r = 0;
 
 	for (unsigned i = 0; r >= 0 && (entry = serve_entry_get(i)); i++) {
-		if (!entry->is_hidden)
+		if (serve_entry_is_listed(serve, entry))
 			r = sink_printf(sink,
 					"<tr><td>%" PRIu32
 					"</td><td><a href='%s?debug=1'>%s</a></td></tr>\n",
@@ -81,18 +91,42 @@ static int write_since(const struct serve_scope *scope, const struct serve_entry
 			   count.users ? ", and now" : " while somebody asked");
 }
 
-static int write_descriptions(const struct serve_scope *scope, struct sink *sink)
+/* Since the first was counted. */
+static int write_heap_since(const struct serve_scope *scope, struct sink *sink)
+{
+	struct session_heap_stats stats;
+	uint64_t since = 0;
+	char when[64];
+	struct tm tm;
+	time_t at;
+
+	for (unsigned i = 0; i < scope->n; i++) {
+		session_heap_get_stats(scope->items[i]->heap, &stats);
+		if (stats.images && (!since || stats.begun_wall < since))
+			since = stats.begun_wall;
+	}
+	if (!since)
+		return 0;
+	at = (time_t)(since / NSEC_PER_SEC);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+	return sink_printf(sink, ". Counted since %s.", when);
+}
+
+static int write_descriptions(const struct serve *serve, const struct serve_scope *scope,
+			      struct sink *sink)
 {
 	const struct serve_entry *entry;
 	int r = 0;
 
 	for (unsigned i = 0; r >= 0 && (entry = serve_entry_get(i)); i++) {
-		if (entry->is_hidden)
+		if (!serve_entry_is_listed(serve, entry))
 			continue;
 		r = sink_printf(sink, "<li><div class=profile-name>%s: </div> %s", entry->name,
 				entry->about);
 		if (r >= 0 && entry->what == SERVE_COUNT)
 			r = write_since(scope, entry, sink);
+		if (r >= 0 && entry->what == SERVE_HEAP)
+			r = write_heap_since(scope, sink);
 		if (r >= 0)
 			r = sink_printf(sink, "</li>\n");
 	}
@@ -134,11 +168,11 @@ static int write_page(struct serve *serve, const struct serve_scope *scope, cons
 	if (r >= 0)
 		r = sink_printf(sink, "Types of profiles available:\n<table>\n"
 				      "<thead><td>Count</td><td>Profile</td></thead>\n");
-	r = r < 0 ? r : write_rows(scope, sink);
+	r = r < 0 ? r : write_rows(serve, scope, sink);
 	if (r >= 0)
 		r = sink_printf(sink, "</table>\n<a href=\"goroutine?debug=2\">full goroutine "
 				      "stack dump</a>\n<br>\n<p>\nProfile Descriptions:\n<ul>\n");
-	r = r < 0 ? r : write_descriptions(scope, sink);
+	r = r < 0 ? r : write_descriptions(serve, scope, sink);
 	return r < 0 ? r : sink_printf(sink, "</ul>\n</p>\n</body>\n</html>");
 }
 

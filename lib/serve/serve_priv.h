@@ -147,6 +147,7 @@ enum serve_what {
 	SERVE_RATE,        /* for some time, 30 s if nothing is said: profile */
 	SERVE_COUNT,       /* what was counted so far, or for some time: block */
 	SERVE_EVERY,       /* all threads now: goroutine */
+	SERVE_HEAP,        /* heap, allocs: what was counted so far, or for some time */
 	SERVE_UNSUPPORTED, /* what Go has and we have not */
 	SERVE_CMDLINE,
 	SERVE_SYMBOL,
@@ -160,9 +161,13 @@ struct serve_entry {
 	bool has_delta;         /* takes `seconds` */
 	const char *about;      /* for the index; of UNSUPPORTED: why */
 	bool is_hidden;         /* not in the index */
+	bool allocs;            /* of HEAP: by what was allocated */
 };
 
 const struct serve_entry *serve_entry_get(unsigned index);
+
+/** Is it in the index? */
+bool serve_entry_is_listed(const struct serve *serve, const struct serve_entry *entry);
 
 /* serve_profile.c */
 enum MHD_Result serve_profile_reply(struct serve_request *request, const struct serve_entry *entry);
@@ -188,6 +193,26 @@ int serve_gather(struct serve_request *request, const struct serve_entry *entry,
 /** Writes a profile as Go's debug=1. Returns 0 or the sink's error. */
 int serve_text_write(const struct profile *profile, const char *name, enum sampler_type type,
 		     struct sink *sink);
+/** Parts of it: the addresses of a stack; a line for each of its functions, and an empty one; a
+ * string of the profile, cleaned. */
+int serve_text_addresses(const struct profile *profile, uint32_t stack, struct sink *sink);
+int serve_text_frames(const struct profile *profile, uint32_t stack, struct sink *sink);
+int serve_text_name(struct sink *sink, const struct profile *profile, uint32_t string);
+
+/* serve_text_heap.c */
+/** The same for profiles of heaps. */
+int serve_text_write_heap(const struct profile *profile, struct sink *sink);
+
+/* serve_heap.c */
+/** Starts to count. Returns 0 or a negative errno. */
+int serve_heap_start(struct serve_target *target, const struct serve_options *options);
+/** As serve_profile_make(). */
+int serve_heap_make(struct serve_target *target, bool allocs, const struct serve_span *span,
+		    struct profile **ret_profile);
+/** Why there is none, after SERVE_HUB_NO_HEAP; of a target with `heap`. */
+void serve_heap_explain(struct serve_target *target, char *text, size_t size);
+/** Logs that, once it is known; on the thread of serve_run(). */
+void serve_heap_tell(struct serve_target *target);
 
 /* serve_threads.c */
 /** Every thread's stack. Returns 0; -ESRCH; -ENOMEM and others. */

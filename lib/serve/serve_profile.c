@@ -14,8 +14,24 @@
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 
+/* Where one process is meant, or none of several has the agent: of the first. */
+static enum MHD_Result reply_no_heap(struct serve_request *request)
+{
+	struct serve_targets *targets = &request->serve->targets;
+	char text[512] = "there is no process now";
+	struct serve_scope scope;
+
+	serve_request_scope(request, &scope);
+	for (unsigned i = 0; i < scope.n && i < 1; i++)
+		serve_heap_explain(scope.items[i], text, sizeof(text));
+	serve_scope_put(targets, &scope);
+	return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", text);
+}
+
 static enum MHD_Result reply_failure(struct serve_request *request, int error)
 {
+	if (error == SERVE_HUB_NO_HEAP)
+		return reply_no_heap(request);
 	if ((error == SERVE_HUB_ENDED || error == -ESRCH) && !request->process)
 		return serve_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE,
 					 "there is no process now");
@@ -78,7 +94,9 @@ static enum MHD_Result reply_text(struct serve_request *request, const struct se
 	int r;
 
 	sink_memory_init(&text);
-	r = serve_text_write(profile, entry->name, entry->type, &text.sink);
+	r = entry->what == SERVE_HEAP
+		    ? serve_text_write_heap(profile, &text.sink)
+		    : serve_text_write(profile, entry->name, entry->type, &text.sink);
 	if (r >= 0)
 		return serve_reply_text(request, &text);
 	sink_memory_deinit(&text);
@@ -102,6 +120,8 @@ static int threads_delta(struct serve_target *target, const struct serve_entry *
 int serve_profile_make(struct serve_target *target, const struct serve_entry *entry,
 		       const struct serve_span *span, struct profile **ret_profile)
 {
+	if (entry->what == SERVE_HEAP)
+		return serve_heap_make(target, entry->allocs, span, ret_profile);
 	if (entry->what == SERVE_EVERY)
 		return span->ns ? threads_delta(target, entry, span, ret_profile)
 				: serve_threads_profile(target, entry->name, ret_profile);
@@ -168,6 +188,22 @@ static enum MHD_Result reply_rate(struct serve_request *request, const struct se
 	return r ? reply_failure(request, r) : reply_file(request, entry, "", &profile);
 }
 
+static bool is_unavailable(const struct serve_request *request, const struct serve_entry *entry)
+{
+	return entry->what == SERVE_UNSUPPORTED ||
+	       (entry->what == SERVE_HEAP && !request->serve->options.heap_rate);
+}
+
+static enum MHD_Result reply_unavailable(struct serve_request *request,
+					 const struct serve_entry *entry)
+{
+	if (entry->what == SERVE_UNSUPPORTED)
+		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
+	return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED,
+				 "heap profiles take code in the process, which is not put there "
+				 "unasked: start cprof serve with --heap");
+}
+
 static enum MHD_Result reply_delta(struct serve_request *request, const struct serve_entry *entry,
 				   const char *text)
 {
@@ -189,8 +225,12 @@ static enum MHD_Result reply_delta(struct serve_request *request, const struct s
 	if (debug)
 		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
 					 "seconds and debug params are incompatible");
-	if (entry->what == SERVE_UNSUPPORTED)
-		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
+	if (is_unavailable(request, entry))
+		return reply_unavailable(request, entry);
+	if (entry->what == SERVE_HEAP && is_past(request))
+		return serve_reply_error(request, MHD_HTTP_BAD_REQUEST,
+					 "past=1 is not for heap profiles: without seconds they "
+					 "hold all since the beginning");
 	if (request->is_head)
 		return serve_reply_file(request, entry->name, "-delta", NULL);
 	r = make(request, entry, seconds, &profile);
@@ -256,7 +296,7 @@ enum MHD_Result serve_profile_reply(struct serve_request *request, const struct 
 		return reply_rate(request, entry);
 	if (is_delta)
 		return reply_delta(request, entry, seconds);
-	if (entry->what == SERVE_UNSUPPORTED)
-		return serve_reply_error(request, MHD_HTTP_NOT_IMPLEMENTED, "%s", entry->about);
+	if (is_unavailable(request, entry))
+		return reply_unavailable(request, entry);
 	return reply_now(request, entry);
 }

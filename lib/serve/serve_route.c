@@ -8,20 +8,18 @@
 
 #define ROOT "/debug/pprof/"
 #define MAX_PATH 256 /* behind a process's number; longer ones are unknown anyway */
-#define NO_HEAP                                                                                    \
-	"cprof has no heap profiles yet: it sees threads, not allocations. Look at profile, "      \
-	"wall, block or mutex instead"
-
 /* In alphabetical order. The words about what Go has, too, are Go's. */
 static const struct serve_entry entries[] = {
-	{"allocs", SERVE_UNSUPPORTED, .has_delta = true, .about = NO_HEAP, .is_hidden = true},
+	{"allocs", SERVE_HEAP, .allocs = true, .has_delta = true,
+	 .about = "A sampling of all past memory allocations"},
 	{"block", SERVE_COUNT, SAMPLER_BLOCK, true,
 	 "Stack traces of threads that were blocked, and for how long"},
 	{"cmdline", SERVE_CMDLINE, .about = "The command line invocation of the current program"},
 	{"goroutine", SERVE_EVERY, .has_delta = true,
 	 .about = "Stack traces of all current threads, as goroutines, for programs that ask for "
 		  "those"},
-	{"heap", SERVE_UNSUPPORTED, .has_delta = true, .about = NO_HEAP, .is_hidden = true},
+	{"heap", SERVE_HEAP, .has_delta = true,
+	 .about = "A sampling of memory allocations of live objects"},
 	{"mutex", SERVE_COUNT, SAMPLER_MUTEX, true, "Stack traces of holders of contended mutexes"},
 	{"profile", SERVE_RATE, SAMPLER_CPU,
 	 .about = "CPU profile. You can specify the duration in the seconds GET parameter. After "
@@ -55,6 +53,11 @@ static const struct {
 const struct serve_entry *serve_entry_get(unsigned index)
 {
 	return index < ARRAY_SIZE(entries) ? &entries[index] : NULL;
+}
+
+bool serve_entry_is_listed(const struct serve *serve, const struct serve_entry *entry)
+{
+	return !entry->is_hidden && (entry->what != SERVE_HEAP || serve->options.heap_rate);
 }
 
 static const struct serve_entry *find_entry(const char *path)
@@ -151,6 +154,7 @@ static enum MHD_Result reply_entry(struct serve_request *request, const struct s
 	case SERVE_RATE:
 	case SERVE_COUNT:
 	case SERVE_EVERY:
+	case SERVE_HEAP:
 	case SERVE_UNSUPPORTED:
 		break;
 	}

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "process/process.h"
+#include "serve/serve_priv.h"
 #include "serve/serve_push.h"
 #include "session/session_dump.h"
 
@@ -68,6 +69,8 @@ static void free_target(struct serve_targets *targets, struct serve_target *targ
 {
 	end_pushes(targets, target);
 	serve_hub_free(target->hub);
+	/* Behind the sampler, which may have all threads. */
+	session_heap_free(target->heap);
 	serve_names_free(target->names);
 	dump_source_free(target->dump_source);
 	pthread_mutex_destroy(&target->dump_lock);
@@ -85,6 +88,9 @@ static int start(struct serve_target *target, const struct serve_options *option
 {
 	int r = serve_names_new(target->pid, &target->names);
 
+	/* Before the sampler, likewise. */
+	if (r >= 0 && options->heap_rate)
+		r = serve_heap_start(target, options);
 	if (r >= 0)
 		r = serve_hub_new(target->process.session, target->process.stop_fd,
 				  options->continuous, options->window_ns, &target->hub);

@@ -15,6 +15,7 @@
 #include "serve/serve.h"
 #include "serve/serve_hub.h"
 #include "serve/serve_names.h"
+#include "session/session_heap.h"
 
 #define SERVE_NAME 64 /* of a process, with room to spare */
 
@@ -26,6 +27,8 @@ struct serve_target {
 	char pid_text[16];
 	char last_name[SERVE_NAME]; /* under the lock; see serve_target_name() */
 	struct serve_hub *hub;
+	struct session_heap *heap; /* NULL: it was not asked for */
+	bool heap_is_told;         /* why it is not there, if it is not */
 	struct serve_names *names;
 	struct serve_push *pusher; /* NULL: nothing is pushed */
 	pthread_mutex_t dump_lock;

@@ -22,7 +22,7 @@ static uint32_t last_type(const struct profile *profile)
 	return profile_get_spec(profile)->n_sample_types - 1;
 }
 
-static int write_name(struct sink *sink, const struct profile *profile, uint32_t string)
+int serve_text_name(struct sink *sink, const struct profile *profile, uint32_t string)
 {
 	const char *name = profile_get_string(profile, string);
 	char text[MAX_NAME];
@@ -52,7 +52,7 @@ static uint64_t text_address(const struct profile *profile, uint32_t stack, bool
 	return address && !is_leaf ? address + 1 : address;
 }
 
-static int write_addresses(const struct profile *profile, uint32_t stack, struct sink *sink)
+int serve_text_addresses(const struct profile *profile, uint32_t stack, struct sink *sink)
 {
 	bool is_leaf = true;
 	int r = 0;
@@ -81,9 +81,9 @@ static int write_labels(const struct profile *profile, uint32_t id, struct sink 
 		if (!labels[i].text)
 			continue;
 		r = sink_printf(sink, "%s\"", separator);
-		r = r < 0 ? r : write_name(sink, profile, labels[i].key);
+		r = r < 0 ? r : serve_text_name(sink, profile, labels[i].key);
 		r = r < 0 ? r : sink_printf(sink, "\":\"");
-		r = r < 0 ? r : write_name(sink, profile, labels[i].text);
+		r = r < 0 ? r : serve_text_name(sink, profile, labels[i].text);
 		r = r < 0 ? r : sink_printf(sink, "\"");
 		separator = ", ";
 	}
@@ -96,16 +96,16 @@ static int write_line(const struct profile *profile, uint64_t address,
 	const struct profile_function *function = profile_function(profile, line->function);
 	int r = sink_printf(sink, "#\t%#" PRIx64 "\t", address);
 
-	r = r < 0 ? r : write_name(sink, profile, function->name);
+	r = r < 0 ? r : serve_text_name(sink, profile, function->name);
 	if (r >= 0 && function->file) {
 		r = sink_printf(sink, "\t");
-		r = r < 0 ? r : write_name(sink, profile, function->file);
+		r = r < 0 ? r : serve_text_name(sink, profile, function->file);
 		r = r < 0 ? r : sink_printf(sink, ":%u", line->line);
 	}
 	return r < 0 ? r : sink_printf(sink, "\n");
 }
 
-static int write_frames(const struct profile *profile, uint32_t stack, struct sink *sink)
+int serve_text_frames(const struct profile *profile, uint32_t stack, struct sink *sink)
 {
 	bool is_leaf = true;
 	int r = 0;
@@ -150,12 +150,12 @@ static int write_row(const struct profile *profile, const struct row *row, bool 
 	else
 		r = sink_printf(sink, "%" PRId64 " @", row->value);
 	if (r >= 0)
-		r = write_addresses(profile, sample->stack, sink);
+		r = serve_text_addresses(profile, sample->stack, sink);
 	if (r >= 0)
 		r = write_labels(profile, sample->labels, sink);
 	if (r >= 0)
 		r = sink_printf(sink, "\n");
-	return r < 0 ? r : write_frames(profile, sample->stack, sink);
+	return r < 0 ? r : serve_text_frames(profile, sample->stack, sink);
 }
 
 int serve_text_write(const struct profile *profile, const char *name, enum sampler_type type,

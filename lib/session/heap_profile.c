@@ -186,6 +186,11 @@ static uint32_t find_place(const struct heap_profile *heap, uint64_t id)
 	return old ? (uint32_t)*old : 0;
 }
 
+uint32_t heap_profile_count(const struct heap_profile *heap)
+{
+	return (uint32_t)heap->buckets.n;
+}
+
 bool heap_profile_is_full(const struct heap_profile *heap)
 {
 	return heap->recent.n - heap->n_settled > FULL;

@@ -46,6 +46,9 @@ struct heap_profile_entry {
 int heap_profile_add_entry(struct heap_profile *heap, const struct heap_profile_entry *entry,
 			   uint32_t stack);
 
+/** How many stacks there are, with different sizes. */
+uint32_t heap_profile_count(const struct heap_profile *heap);
+
 /** Is it time for heap_profile_forget()? */
 bool heap_profile_is_full(const struct heap_profile *heap);
 

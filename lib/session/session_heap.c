@@ -138,6 +138,7 @@ static void *consume(void *arg)
 			serve_peek(h);
 		consumer_ask(h->consumer);
 		pthread_mutex_lock(&h->lock);
+		h->stats.stacks = heap_profile_count(h->heap);
 		if (heap_profile_is_full(h->heap) && h->peek == HEAP_PEEK_NONE &&
 		    h->stage == HEAP_IN)
 			begin_peek(h, 0, true);
@@ -249,14 +250,20 @@ int session_heap_start(struct session_heap *h)
 	return err_trace(r);
 }
 
+void session_heap_stop(struct session_heap *h)
+{
+	if (h)
+		(void)eventfd_write(h->stop_fd, 1);
+}
+
 int session_heap_await(struct session_heap *h)
 {
 	int r;
 
 	pthread_mutex_lock(&h->lock);
-	while (h->stage == HEAP_STARTING)
+	while (h->stage == HEAP_STARTING && !h->is_shared)
 		pthread_cond_wait(&h->changed, &h->lock);
-	r = h->result;
+	r = h->stage == HEAP_STARTING ? INJECT_SHARED : h->result;
 	pthread_mutex_unlock(&h->lock);
 	return r;
 }

@@ -47,10 +47,12 @@ struct session_heap_stats {
 	uint64_t elapsed_ns;           /* since then, up to the end of the process */
 	uint64_t traces[TRACE_ENDS];   /* by how they ended */
 	uint64_t in_use;               /* samples that lived at the last peek, or the end */
+	uint32_t images;               /* programs that had it, one after the other */
+	uint32_t stacks;               /* different ones, with different sizes */
+	int why;                       /* an enum inject_result: how bringing it in went */
+	bool has_ended;                /* nothing is counted any more */
 	struct agent_profile profiles[AGENT_MAX_PROFILES]; /* of custom ones, likewise … */
 	uint64_t closed[AGENT_MAX_PROFILES]; /* … and descriptors that were open no more */
-	uint32_t images;                     /* programs that it ran, one after the other */
-	bool has_ended;                      /* nothing is counted any more */
 };
 
 /** Opens a process. Returns 0; -ESRCH, -ENOMEM and others. */
@@ -63,7 +65,8 @@ struct session_heap *session_heap_free(struct session_heap *heap);
  * pthread_create(3) says. */
 int session_heap_start(struct session_heap *heap);
 
-/** Waits until the agent is in. From any thread. Returns an enum inject_result, or -ENOMEM. */
+/** Waits until the agent is in. From any thread. Returns an enum inject_result, or -ENOMEM;
+ * INJECT_SHARED: it will come when another thread of this process lets go of the target. */
 int session_heap_await(struct session_heap *heap);
 
 /** An eventfd(2), readable when nothing will be counted any more: the process has ended, or does
@@ -85,6 +88,9 @@ int session_heap_peek_custom(struct session_heap *heap, unsigned custom,
 
 /** The figures so far. From any thread. */
 void session_heap_get_stats(struct session_heap *heap, struct session_heap_stats *ret_stats);
+
+/** Lets it begin to take the agent out, and does not wait. From any thread; accepts NULL. */
+void session_heap_stop(struct session_heap *heap);
 
 /** Takes the agent out. Not beside peeks, and only once. The rest as in session_heap_peek(), with
  * all names. ret_profile: that of the heap; NULL: it is not wanted. */

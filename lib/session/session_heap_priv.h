@@ -47,7 +47,8 @@ struct session_heap {
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t changed;
 	enum heap_stage stage;
-	int result; /* of bringing it in, the first time */
+	int result;     /* of bringing it in, the first time */
+	bool is_shared; /* starting, and not before another thread lets go of the target */
 	enum heap_peek peek;
 	unsigned peek_which; /* as in `copied` */
 	bool peek_forgets;   /* nobody wants a copy: see heap_profile_forget() */

@@ -15,8 +15,12 @@
 /* How often the agent's samples are fetched: it has room for 160 of them. */
 #define TAKE_EVERY_MS 4
 #define TAKE_SOON_MS 1
+/* After so many times without any, less often: then few come, and to wake is what costs. */
+#define TAKE_RARELY_MS 16
+#define RARE 64
 /* A program that begins loads its libraries; what does not seem to end is taken as it is. */
 #define LOADING_LOOK_MS 1
+#define SHARED_LOOK_MS 200
 #define LOADING_LIMIT (10 * NSEC_PER_SEC)
 
 struct reader {
@@ -47,7 +51,8 @@ static void set_result(struct session_heap *h, int result, enum heap_stage stage
 	pthread_mutex_lock(&h->lock);
 	h->result = result;
 	h->stage = stage;
-	h->stats.images = 1;
+	h->stats.why = result;
+	h->stats.images = result == INJECT_OK;
 	h->stats.begun_at = clock_now_ns();
 	h->stats.begun_wall = clock_wall_ns();
 	pthread_cond_broadcast(&h->changed);
@@ -134,6 +139,7 @@ static void answer(struct reader *r)
 /* True when it is to stop; false: the image has ended. */
 static bool read_image(struct reader *r)
 {
+	unsigned n_empty = 0;
 	bool stops = false;
 	int taken;
 
@@ -145,7 +151,10 @@ static bool read_image(struct reader *r)
 		if (taken < 0)
 			break;
 		answer(r);
-		stops = nap(r->heap, taken ? TAKE_SOON_MS : TAKE_EVERY_MS);
+		n_empty = taken ? 0 : n_empty + 1;
+		stops = nap(r->heap, taken            ? TAKE_SOON_MS
+				     : n_empty < RARE ? TAKE_EVERY_MS
+						      : TAKE_RARELY_MS);
 	} while (!stops);
 	return stops;
 }
@@ -182,12 +191,16 @@ static bool has_ended(const struct session_heap *h)
 	return process_stat_read(h->process, &stat) < 0 || stat.state == 'Z' || stat.state == 'X';
 }
 
-/* Returns INJECT_GONE when the process has ended, or it is to stop. */
-static int await_loaded(struct reader *r)
+/* Returns INJECT_GONE when the process has ended, or it is to stop.
+ *
+ * @param ret_mark	of the image that it is
+ */
+static int await_loaded(struct reader *r, struct process_mark *ret_mark)
 {
 	uint64_t limit = clock_now_ns() + LOADING_LIMIT;
 
 	while (!has_ended(r->heap)) {
+		process_mark_read(r->heap->process, ret_mark);
 		if (!inject_is_loading(r->heap->process) || clock_now_ns() > limit)
 			return INJECT_OK;
 		if (nap(r->heap, LOADING_LOOK_MS))
@@ -196,10 +209,29 @@ static int await_loaded(struct reader *r)
 	return INJECT_GONE;
 }
 
-/* What was gone became another program. */
-static bool is_another(struct reader *r, int result)
+/* What was gone became another program, or its threads are somebody's for now. */
+static bool is_worth_another_try(struct reader *r, int result)
 {
+	if (result == INJECT_SHARED)
+		return !nap(r->heap, SHARED_LOOK_MS) && !has_ended(r->heap);
 	return result == INJECT_GONE && !nap(r->heap, LOADING_LOOK_MS) && !has_ended(r->heap);
+}
+
+static bool is_image(struct session_heap *h, const struct process_mark *mark)
+{
+	struct process_mark now;
+
+	process_mark_read(h->process, &now);
+	return now.addr == mark->addr && memcmp(now.bytes, mark->bytes, sizeof(now.bytes)) == 0;
+}
+
+/* Who waits need not wait for what may last. */
+static void note_shared(struct session_heap *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->is_shared = true;
+	pthread_cond_broadcast(&h->changed);
+	pthread_mutex_unlock(&h->lock);
 }
 
 static int bring_in(struct reader *r)
@@ -208,7 +240,8 @@ static int bring_in(struct reader *r)
 	const struct inject_options options = {.rate = h->options.rate,
 					       .customs = h->calls.items,
 					       .n_customs = (unsigned)h->calls.n};
-	int result = await_loaded(r);
+	struct process_mark mark;
+	int result = await_loaded(r, &mark);
 
 	if (result == INJECT_OK)
 		result = allocs_new(h->process, h->queue, &options, r->image, &r->allocs);
@@ -216,6 +249,11 @@ static int bring_in(struct reader *r)
 		result = allocs_start(r->allocs);
 	if (result != INJECT_OK && r->allocs)
 		r->allocs = allocs_free(r->allocs, &r->live, &(struct allocs_stats){});
+	if (result == INJECT_SHARED)
+		note_shared(h);
+	/* What was found may be of two programs, the second one not loaded yet. */
+	if (result > 0 && result != INJECT_SHARED && !is_image(h, &mark))
+		result = INJECT_GONE;
 	return result;
 }
 
@@ -229,7 +267,7 @@ static bool follow(struct reader *r)
 		r->image.generation++;
 		r->image.first_id = r->past.samples;
 		result = bring_in(r);
-	} while (is_another(r, result));
+	} while (is_worth_another_try(r, result));
 	if (result == INJECT_OK) {
 		pthread_mutex_lock(&r->heap->lock);
 		r->heap->stats.images++;
@@ -266,7 +304,7 @@ void *session_heap_read(void *arg)
 	(void)pthread_setname_np(pthread_self(), "cprof-heap");
 	do {
 		result = bring_in(&r);
-	} while (is_another(&r, result));
+	} while (is_worth_another_try(&r, result));
 	set_result(h, result, result == INJECT_OK ? HEAP_IN : HEAP_OVER);
 	if (result == INJECT_OK) {
 		do {

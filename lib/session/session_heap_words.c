@@ -163,6 +163,12 @@ void session_heap_explain(pid_t pid, int why, char *text, size_t size)
 			 "and at policies against executable memory.",
 			 pid);
 		return;
+	case INJECT_SHARED:
+		snprintf(text, size,
+			 "the threads of process %d are traced all the time for the type "
+			 "threadcreate: allocations are counted when that ends.",
+			 pid);
+		return;
 	case INJECT_DENIED:
 		snprintf(text, size,
 			 "process %d cannot be changed: another tracer has it, or this user "

@@ -98,13 +98,13 @@ static void put_sample(struct allocs *a, const struct agent_sample *sample)
 	if (!snapshot || !is_good) {
 		struct agent_lost *lost = &a->dropped[agent_lost_class(sample->size)];
 
-		a->stats.dropped++;
-		if (is_good && sample->profile)
+		if (is_good && sample->profile) {
 			a->dropped_of[sample->profile - 1]++;
-		else if (is_good) {
-			lost->count++;
-			lost->bytes += sample->size;
+			return;
 		}
+		a->stats.dropped++;
+		lost->count += is_good;
+		lost->bytes += is_good ? sample->size : 0;
 		return;
 	}
 	*snapshot = (struct snapshot){.kind = SNAPSHOT_STACK,

@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "source/census_priv.h"
-#include "source/source_wake.h"
+#include "tracee/tracee_wake.h"
 
 /* Asked at once: they wait for CPUs anyway, and a stop is handled in some ten microseconds. */
 #define TOGETHER 16
@@ -115,6 +115,7 @@ static void ask(struct census *c, struct tracee_set *set, struct census_thread *
 		thread->how = CENSUS_GONE;
 		break;
 	case TRACEE_DENIED:
+	case TRACEE_SHARED:
 		thread->how = CENSUS_DENIED;
 		break;
 	default:
@@ -146,7 +147,7 @@ static void ask_denied(struct census *c, struct tracee_set *set, size_t start, s
 }
 
 /* Asks some threads, and waits until all of them have come or their time is over. */
-static void stop_some(struct census *c, struct tracee_set *set, struct source_wake *wake,
+static void stop_some(struct census *c, struct tracee_set *set, struct tracee_wake *wake,
 		      size_t start, size_t end)
 {
 	uint64_t limit;
@@ -158,8 +159,8 @@ static void stop_some(struct census *c, struct tracee_set *set, struct source_wa
 	limit = clock_now_ns() + LIMIT;
 	while (any_is_awaited(c, start, end) && clock_now_ns() < limit &&
 	       !atomic_load(&c->gave_up)) {
-		source_wake_wait(wake, LOOK_EVERY);
-		source_wake_take(wake);
+		tracee_wake_wait(wake, LOOK_EVERY);
+		tracee_wake_take(wake);
 		atomic_fetch_add(&c->progress, 1);
 		drain(c, set);
 		ask_denied(c, set, start, end);
@@ -169,16 +170,16 @@ static void stop_some(struct census *c, struct tracee_set *set, struct source_wa
 void census_stop_running(struct census *c)
 {
 	struct tracee_set *set = NULL;
-	struct source_wake wake;
+	struct tracee_wake wake;
 
 	if (c->running.n == 0 || tracee_set_new(&set) < 0)
 		return;
 	/* Without its descriptors it is looked for stops every LOOK_EVERY. */
-	(void)source_wake_init(&wake);
-	source_wake_hold(&wake, true);
+	(void)tracee_wake_init(&wake);
+	tracee_wake_hold(&wake, true);
 	for (size_t i = 0; i < c->running.n && !atomic_load(&c->gave_up); i += TOGETHER)
 		stop_some(c, set, &wake, i, MIN(i + TOGETHER, c->running.n));
 	/* Of those that are late the kernel lets go with this thread, which ends now. */
 	tracee_set_free(set);
-	source_wake_deinit(&wake);
+	tracee_wake_deinit(&wake);
 }

@@ -212,6 +212,8 @@ static int tick(struct sampler *s, uint64_t now)
 	if (r < 0)
 		return r;
 	sampler_budget_check(s, now);
+	if (sampler_wants(s, SAMPLER_CREATE))
+		sampler_create_tick(s);
 	for (size_t i = 0; i < s->targets.n && sampler_wants(s, SAMPLER_WAITS); i++)
 		sampler_wall_tick(s, s->targets.items[i], now);
 	if (sampler_wants(s, SAMPLER_WALL))
@@ -248,7 +250,7 @@ static int tick(struct sampler *s, uint64_t now)
 	}
 	/* It would end the sleep that begins now. */
 	if (tracee_is_idle(s->set))
-		source_wake_take(&s->wake);
+		tracee_wake_take(&s->wake);
 	return 0;
 }
 

@@ -132,7 +132,7 @@ bool sampler_choose_stop(struct sampler *s, struct sampler_target *target,
 	 * so it is done once before. What it reads serves as a last look for an execve. */
 	(void)process_read_stopped(thread->tid, &target->mark, target->mark.addr, bytes,
 				   sizeof(bytes), &same);
-	source_wake_hold(&s->wake, true);
+	tracee_wake_hold(&s->wake, true);
 	r = tracee_stop(s->set, target->pid, thread->tid);
 	if (r == TRACEE_DENIED) {
 		if (has_ended(s, target, thread))

@@ -19,8 +19,18 @@
 void sampler_create_follow(struct sampler *s, struct sampler_target *target, pid_t tid)
 {
 	/* One that a thread has made which is followed already is denied, and will tell. */
-	source_wake_hold(&s->wake, true);
-	(void)tracee_follow(s->set, target->pid, tid);
+	tracee_wake_hold(&s->wake, true);
+	/* The one that has it for a moment gives it back. */
+	if (tracee_follow(s->set, target->pid, tid) == TRACEE_SHARED)
+		s->follow_again = true;
+}
+
+void sampler_create_tick(struct sampler *s)
+{
+	if (!s->follow_again)
+		return;
+	s->follow_again = false;
+	sampler_create_begin(s);
 }
 
 void sampler_create_begin(struct sampler *s)
@@ -83,7 +93,7 @@ void sampler_create_end(struct sampler *s)
 		while (tracee_next(s->set, &event))
 			sampler_on_event(s, &event);
 		/* SIGCHLD is one for many. */
-		source_wake_wait(&s->wake, NSEC_PER_MSEC);
-		source_wake_take(&s->wake);
+		tracee_wake_wait(&s->wake, NSEC_PER_MSEC);
+		tracee_wake_take(&s->wake);
 	}
 }

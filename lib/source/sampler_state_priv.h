@@ -6,7 +6,7 @@
 #include "base/vec.h"
 #include "snapshot/snapshot.h"
 #include "source/sampler.h"
-#include "source/source_wake.h"
+#include "tracee/tracee_wake.h"
 #include "tracee/tracee.h"
 #include "tracee/tracee_unwind.h"
 
@@ -164,7 +164,7 @@ struct sampler {
 	struct tracee_set *set;
 	struct trace *trace; /* SAMPLER_LIBUNWIND only */
 	VEC(struct sampler_target *) targets;
-	struct source_wake wake;            /* by stops */
+	struct tracee_wake wake;            /* by stops */
 	int events_fd;                      /* epoll on all else that ends a sleep */
 	int newest_fd, spare_fd;            /* /proc/loadavg; see sampler_children.c */
 	uint64_t newest_pid, newest_before; /* at the last two ticks */
@@ -184,6 +184,7 @@ struct sampler {
 	bool privileged;            /* CAP_SYS_PTRACE */
 	struct sampler_lane *lanes; /* one per CPU */
 	uint64_t aside_at;          /* when another CPU was looked for last */
+	bool follow_again;          /* a thread is not followed yet, see sampler_create.c */
 	bool crowded;               /* more threads seemed to run than there are CPUs */
 	int own_sched_fd;           /* schedstat of this thread */
 	struct map64 futexes;       /* of one tick: place in held + 1 */

@@ -3,7 +3,7 @@
  * One sleep for all that can happen: the tick, a stop, the end of a process, a request to stop.
  *
  * SIGCHLD comes through a descriptor, so that the signal of a stop that comes just before the sleep
- * ends it at once; it is looked at only while a stop can come (source_wake.h).
+ * ends it at once; it is looked at only while a stop can come (tracee_wake.h).
  */
 #include <poll.h>
 #include <signal.h>
@@ -31,10 +31,10 @@ static int add_event(struct sampler *s, int fd, const void *who)
 
 int sampler_wait_init(struct sampler *s)
 {
-	int r = source_wake_init(&s->wake);
+	int r = tracee_wake_init(&s->wake);
 
 	/* The end of a command that is being started. */
-	source_wake_hold(&s->wake, true);
+	tracee_wake_hold(&s->wake, true);
 	s->events_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (r >= 0 && s->events_fd < 0)
 		r = err_errno();
@@ -51,7 +51,7 @@ int sampler_wait_init(struct sampler *s)
 
 void sampler_wait_deinit(struct sampler *s)
 {
-	source_wake_deinit(&s->wake);
+	tracee_wake_deinit(&s->wake);
 	if (s->events_fd >= 0)
 		close(s->events_fd);
 }
@@ -62,7 +62,7 @@ static void drain(struct sampler *s)
 	uint64_t before;
 
 	/* Before the look. */
-	source_wake_take(&s->wake);
+	tracee_wake_take(&s->wake);
 	before = clock_now_ns();
 	while (tracee_next(s->set, &event)) {
 		sampler_on_event(s, &event);
@@ -80,7 +80,7 @@ void sampler_await_stops(struct sampler *s)
 	drain(s);
 	while (tracee_held(s->set) && clock_now_ns() < end) {
 		/* SIGCHLD is one for many: never rely on it alone. */
-		source_wake_wait(&s->wake, NSEC_PER_MSEC);
+		tracee_wake_wait(&s->wake, NSEC_PER_MSEC);
 		drain(s);
 	}
 }
@@ -122,7 +122,7 @@ bool sampler_wait_until(struct sampler *s, uint64_t when)
 	bool stops, stop = false, suspended = false;
 	int n;
 
-	source_wake_hold(&s->wake, !idle);
+	tracee_wake_hold(&s->wake, !idle);
 	if (held)
 		sampler_budget_sleep(s);
 	n = ppoll(fds, idle ? 1 : ARRAY_SIZE(fds), &timeout, NULL);

@@ -36,6 +36,9 @@ void sampler_create_follow(struct sampler *s, struct sampler_target *target, pid
 /** The same for all threads that are known. */
 void sampler_create_begin(struct sampler *s);
 
+/** At each tick: follows threads that another thread of this process had traced. */
+void sampler_create_tick(struct sampler *s);
+
 /** A thread that is followed has made one, or is to get a signal. */
 void sampler_create_on_event(struct sampler *s, const struct tracee_event *event);
 

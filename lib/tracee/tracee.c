@@ -15,12 +15,15 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "process/process.h"
 #include "tracee/tracee_priv.h"
 #include "tracee/tracee_status.h"
 
 /* The kernel's own codes, include/linux/errno.h: never seen by user space otherwise. */
 #define ERESTARTNOHAND 514
 #define ERESTART_RESTARTBLOCK 516
+/* Of a thread that others, who trace it for a moment, may have. */
+#define SEIZE_TRIES 5
 
 int tracee_set_new(struct tracee_set **ret_set)
 {
@@ -58,7 +61,26 @@ static void drop(struct tracee_set *set, struct tracee *tracee)
 	*tracee = set->tracees.items[--set->tracees.n];
 }
 
-int tracee_seize(struct tracee_set *set, pid_t tid, int options)
+static pid_t read_tracer(pid_t tid)
+{
+	_cleanup_free_ char *status = NULL;
+
+	if (process_status_read(tid, &status) < 0)
+		return 0;
+	return (pid_t)process_status_number(status, "TracerPid", 10);
+}
+
+static bool is_other_of_ours(const struct tracee_set *set, pid_t tracer)
+{
+	return tracer > 0 && tracer != set->owner && tgkill(getpid(), tracer, 0) == 0;
+}
+
+bool tracee_is_shared(const struct tracee_set *set, pid_t tid)
+{
+	return is_other_of_ours(set, read_tracer(tid));
+}
+
+static int seize(struct tracee_set *set, pid_t tid, int options)
 {
 	/* Without a tracee of ours there is nothing that could hold an execve up. */
 	bool guard = set->tracees.n > 0 || set->n_followed > 0;
@@ -72,6 +94,26 @@ int tracee_seize(struct tracee_set *set, pid_t tid, int options)
 	if (r < 0)
 		return errno == ESRCH ? TRACEE_GONE : TRACEE_DENIED;
 	return TRACEE_OK;
+}
+
+int tracee_seize(struct tracee_set *set, pid_t tid, int options)
+{
+	int r;
+
+	for (unsigned tries = 0; tries < SEIZE_TRIES; tries++) {
+		pid_t tracer;
+
+		r = seize(set, tid, options);
+		if (r != TRACEE_DENIED)
+			break;
+		tracer = read_tracer(tid);
+		if (is_other_of_ours(set, tracer))
+			return TRACEE_SHARED;
+		/* Else whoever had it has let go of it in between. */
+		if (tracer)
+			break;
+	}
+	return r;
 }
 
 int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid)

@@ -29,6 +29,7 @@ enum tracee_result {
 	TRACEE_GONE = 1, /* the thread has ended, or is ending */
 	TRACEE_BUSY,     /* it is asked to stop already */
 	TRACEE_DENIED,   /* no permission, or somebody else's tracee */
+	TRACEE_SHARED,   /* the tracee of another thread of this process: ask again later */
 };
 
 /**
@@ -38,6 +39,9 @@ enum tracee_result {
  * @return an enum tracee_result, or -ENOMEM
  */
 int tracee_stop(struct tracee_set *set, pid_t pid, pid_t tid);
+
+/** Is a thread the tracee of another thread of this process? */
+bool tracee_is_shared(const struct tracee_set *set, pid_t tid);
 
 /**
  * Seizes a thread for as long as tracee_unfollow() is not called: it is to tell of each thread that

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harm import wait_until
+from harm import states, wait_until
 from heap import Estimate, agents, is_counted, wait_until_counted
 from profile_pb import Profile
 from support import CPROF, Case, Target, main, need, victim, wait_for_text
@@ -166,12 +166,11 @@ class Heap(HeapCase):
 
     def test_refusals(self):
         self.refused([victim("allocs-static"), "1"], "statically", "dynamically")
-        done = self.cprof("record", "--type", "heap,cpu", "-p", os.getpid(), expect=64)
-        self.assertIn("cannot be combined", done.stderr)
-        done = self.cprof("record", "--type", "heap", "--type", "cpu", "-p", 1, expect=64)
-        self.assertIn("cannot be combined", done.stderr)
-        done = self.cprof("record", "--type", "heap", "--", "true", expect=64)
-        self.assertIn("-p PID", done.stderr)
+        for words, said in ((("threads,heap", "-p", 1), "--type threads"),
+                            (("heap,cpu", "--children", "-p", 1), "--children"),
+                            (("heap,threadcreate", "--", "true"), "-p PID")):
+            done = self.cprof("record", "--type", *words, expect=64)
+            self.assertIn(said, done.stderr)
         done = self.cprof("record", "--heap-rate", "7", "-p", 1, expect=64)
         self.assertIn("--type heap", done.stderr)
         for rate in "0", "-1", "x":
@@ -188,6 +187,76 @@ class Heap(HeapCase):
     def test_sanitizer(self):
         profile, truth, said = self.allocate("allocs-asan", 300)
         self.assertGreater(profile.total(1), 0.5 * sum(a for a, _ in truth.values()), said)
+
+
+class Combined(HeapCase):
+    def profiles(self, *types):
+        return {kind: Profile(self.path(f"c.{kind}.pb.gz")) for kind in types}
+
+    def test_beside_others(self):
+        """Neither the sampler nor the counting takes something from the other."""
+        script = ("while True:\n  x = [bytearray(3000) for _ in range(300)]\n"
+                  "  sum(i * i for i in range(3000))")
+        with Target(["/usr/bin/python3", "-c", script]) as target:
+            time.sleep(0.3)
+            done = self.cprof("record", "--type", "cpu,wall,heap,allocs", "-F", 1000, "-p",
+                              target.pid, "-d", "2s", "-o", self.path("c.pb.gz"), "-v")
+            self.assertFalse(is_counted(target.pid))
+            self.assertFalse(states(target.pid) & {"t", "T"})
+            self.assertIsNone(target.process.poll())
+        self.assertNotIn("could not be stopped", done.stderr)
+        p = self.profiles("cpu", "wall", "heap", "allocs")
+        self.assertAlmostEqual(p["cpu"].total(1) / 2e9, 1, delta=0.5, msg=done.stderr)
+        self.assertAlmostEqual(p["wall"].total(1) / 2e9, 1, delta=0.2, msg=done.stderr)
+        self.assertGreater(p["allocs"].total(1), 10e6)
+        self.assertEqual(p["allocs"].total(1), p["heap"].total(1))
+        for kind, default in ("heap", "inuse_space"), ("allocs", "alloc_space"):
+            self.assertEqual(p[kind].strings[p[kind].top[14][0]], default)
+
+    def test_with_threadcreate(self):
+        """All threads are traced meanwhile; the agent goes in before, and out behind it."""
+        with Target([victim("churn")], wait_for="alive", stdin=subprocess.PIPE) as target:
+            done = self.cprof("record", "--type", "threadcreate,heap", "-p", target.pid, "-d", "1s",
+                              "-o", self.path("c.pb.gz"))
+            self.assertFalse(is_counted(target.pid), done.stderr)
+            target.process.stdin.close()
+            self.assertEqual(target.process.wait(30), 0)
+        self.assertGreater(self.profiles("heap")["heap"].total(1), 0)
+
+    def test_command(self):
+        """From when its libraries are loaded; an execve on the way is followed."""
+        script = ("import time; time.sleep(0.7); kept = [bytearray(10000) for _ in range(5000)]\n"
+                  "time.sleep(1.3)")
+        for types in "heap", "heap,cpu":
+            done = self.cprof("record", "--exit-status", "--type", types, "-o",
+                              self.path("c.pb.gz" if "," in types else "c.heap.pb.gz"), "--", "env",
+                              "A=1", "/usr/bin/python3", "-c", script + "; raise SystemExit(7)",
+                              expect=7)
+            profile = self.profiles("heap")["heap"]
+            self.assertAlmostEqual(profile.total(3) / 50e6, 1, delta=0.4, msg=done.stderr)
+            self.assertTrue(any("counted since" in c for c in profile.comments))
+
+    def test_a_command_that_cannot_have_it(self):
+        done = self.cprof("record", "--type", "heap,cpu", "-o", self.path("c.pb.gz"), "--",
+                          victim("allocs-static"), "1", expect=1, stdin=subprocess.DEVNULL)
+        self.assertIn("statically", done.stderr)
+        self.assertEqual(os.listdir(self.path("")), ["c.cpu.pb.gz"])
+
+    def test_lost_stacks(self):
+        """Totals are right although the stacks of most samples are lost: while cprof is stopped
+        nobody fetches them."""
+        with Target([victim("allocs"), "3000"], wait_for="ready", stdin=subprocess.PIPE) as target:
+            cprof = self.start(target, "--heap-rate", 20000)
+            cprof.send_signal(signal.SIGSTOP)
+            words = self.line(target)
+            cprof.send_signal(signal.SIGCONT)
+            profile, said = self.end(cprof, expect=1)
+        self.assertIn("have no stack", said)
+        lost = profile.cumulative(1)["[stack lost]"]
+        for column in 0, 1:
+            truth = sum(int(n) for n in words[2 + column::3])
+            self.assertAlmostEqual(profile.total(1 + 2 * column) / truth, 1, delta=0.1, msg=said)
+        self.assertGreater(lost / profile.total(1), 0.5)
 
 
 class Real(HeapCase):

@@ -29,7 +29,7 @@
 	.hidden agent_table
 	.type agent_table, @object
 agent_table:
-	.asciz "cprof agent 002"
+	.asciz AGENT_MAGIC
 	.zero AGENT_TABLE_SIZE - 16
 	.size agent_table, AGENT_TABLE_SIZE
 

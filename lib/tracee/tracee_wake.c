@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "source/source_wake.h"
+#include "tracee/tracee_wake.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -14,16 +14,16 @@
 
 /* All of this process. In file scope because SIGCHLD is the process's, too. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct source_wake *wakes;
+static struct tracee_wake *wakes;
 static _Atomic unsigned n_wakes;
 
-int source_wake_init(struct source_wake *wake)
+int tracee_wake_init(struct tracee_wake *wake)
 {
 	sigset_t signals;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
-	*wake = (struct source_wake){
+	*wake = (struct tracee_wake){
 		.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK),
 		.told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
@@ -40,7 +40,7 @@ int source_wake_init(struct source_wake *wake)
 	return 0;
 }
 
-void source_wake_deinit(struct source_wake *wake)
+void tracee_wake_deinit(struct tracee_wake *wake)
 {
 	pthread_mutex_lock(&lock);
 	if (wake->next)
@@ -56,10 +56,10 @@ void source_wake_deinit(struct source_wake *wake)
 	close_cleanup(&wake->told_fd);
 }
 
-static void tell_others(const struct source_wake *wake)
+static void tell_others(const struct tracee_wake *wake)
 {
 	pthread_mutex_lock(&lock);
-	for (struct source_wake *other = wakes; other; other = other->next) {
+	for (struct tracee_wake *other = wakes; other; other = other->next) {
 		if (other == wake || !atomic_load(&other->hold) || atomic_load(&other->told))
 			continue;
 		atomic_store(&other->told, true);
@@ -68,7 +68,7 @@ static void tell_others(const struct source_wake *wake)
 	pthread_mutex_unlock(&lock);
 }
 
-void source_wake_take(struct source_wake *wake)
+void tracee_wake_take(struct tracee_wake *wake)
 {
 	struct signalfd_siginfo ignored[4];
 	eventfd_t times;
@@ -84,7 +84,7 @@ void source_wake_take(struct source_wake *wake)
 		tell_others(wake);
 }
 
-void source_wake_wait(struct source_wake *wake, uint64_t ns)
+void tracee_wake_wait(struct tracee_wake *wake, uint64_t ns)
 {
 	struct pollfd fds[] = {{.fd = wake->signal_fd, .events = POLLIN},
 			       {.fd = wake->told_fd, .events = POLLIN}};

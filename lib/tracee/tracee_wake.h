@@ -8,7 +8,7 @@
  * eventfd(2) of each; who was told that way does not tell on. One that waits for none is not woken:
  * the signal then stays pending until somebody waits or reads it.
  *
- * That no stop goes unnoticed: source_wake_hold() is called before a stop is asked for. A signal
+ * That no stop goes unnoticed: tracee_wake_hold() is called before a stop is asked for. A signal
  * read before that was of an earlier stop; whoever reads one later finds the mark.
  */
 #pragma once
@@ -17,22 +17,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct source_wake {
+struct tracee_wake {
 	int signal_fd;     /* signalfd(2) of SIGCHLD; readable: somebody's tracee has stopped */
 	int told_fd;       /* eventfd(2), written by whoever has read SIGCHLD */
 	_Atomic bool hold; /* stops may come */
 	_Atomic bool told; /* told_fd is readable; changed together with it */
 	bool is_known;     /* is in the list of all */
-	struct source_wake *next, *previous;
+	struct tracee_wake *next, *previous;
 };
 
 /** For one tracer thread. SIGCHLD must be blocked in every thread. Returns 0 or a negative errno;
  * to be released in any case. */
-int source_wake_init(struct source_wake *wake);
-void source_wake_deinit(struct source_wake *wake);
+int tracee_wake_init(struct tracee_wake *wake);
+void tracee_wake_deinit(struct tracee_wake *wake);
 
 /** Whether stops may come from now on. No system call. */
-static inline void source_wake_hold(struct source_wake *wake, bool hold)
+static inline void tracee_wake_hold(struct tracee_wake *wake, bool hold)
 {
 	if (atomic_load_explicit(&wake->hold, memory_order_relaxed) != hold)
 		atomic_store(&wake->hold, hold);
@@ -40,7 +40,7 @@ static inline void source_wake_hold(struct source_wake *wake, bool hold)
 
 /** Takes what has been told so far, so that only what comes later wakes; the others are told. To
  * be called before it is looked for stops, or when there can be none. */
-void source_wake_take(struct source_wake *wake);
+void tracee_wake_take(struct tracee_wake *wake);
 
 /** Sleeps until there may be a stop, for `ns` nanoseconds at most. */
-void source_wake_wait(struct source_wake *wake, uint64_t ns);
+void tracee_wake_wait(struct tracee_wake *wake, uint64_t ns);
