@@ -22,6 +22,7 @@
 #include "base/err.h"
 #include "base/sink.h"
 #include "cmd.h"
+#include "heap_options.h"
 #include "memory_limit.h"
 #include "module/module.h"
 #include "record_summary.h"
@@ -159,6 +160,30 @@ static void *run_main(void *arg)
 	return NULL;
 }
 
+/* Of a command, as soon as it has loaded its libraries. */
+static bool start_heap(struct top *top)
+{
+	const struct session_heap_options options = {
+		.pid = session_pid(top->session),
+		.rate = SESSION_HEAP_RATE,
+		.inlines = top->sampling.session.inlines,
+	};
+	int r;
+
+	if (!top->has_heap)
+		return true;
+	r = session_heap_new(&options, &top->heap);
+	if (r >= 0)
+		r = session_heap_start(top->heap);
+	if (r >= 0 && top->sampling.session.sampler.pid)
+		r = session_heap_await(top->heap);
+	if (r > 0)
+		heap_options_explain(options.pid, r);
+	else if (r < 0)
+		fprintf(stderr, "cprof: cannot count the heap: %s\n", strerror(-r));
+	return r == 0;
+}
+
 static bool prepare(struct run *run)
 {
 	struct top *top = &run->top;
@@ -178,8 +203,12 @@ static bool prepare(struct run *run)
 		if (session_type_get(i)->type == top->sampling.first_type)
 			type = session_type_get(i);
 	}
-	if (top_figures_init(&top->figures, top->session, sampler->types, sampler->children, type) <
-		    0 ||
+	if (!start_heap(top))
+		return false;
+	if (top->heap_first)
+		type = &top_figures_heap;
+	if (top_figures_init(&top->figures, top->session, top->heap, sampler->types,
+			     sampler->children, type) < 0 ||
 	    top_figures_show(&top->figures, type, top->by_thread) < 0) {
 		fprintf(stderr, "cprof: out of memory\n");
 		return false;
@@ -234,6 +263,7 @@ static int run_session(struct run *run)
 	r = finish(run, shown);
 	/* As in cmd_record.c. */
 	if (session_stats(top->session)->watchdog) {
+		top->heap = session_heap_free(top->heap);
 		fflush(NULL);
 		_exit(r);
 	}
@@ -258,6 +288,7 @@ int cmd_top(int argc, char **argv)
 	top_view_deinit(&run.top.view);
 	top_figures_deinit(&run.top.figures);
 	session_free(run.top.session);
+	session_heap_free(run.top.heap);
 	close_descriptors(&run.top);
 	sink_memory_deinit(&run.held);
 	sampling_deinit(&run.top.sampling);

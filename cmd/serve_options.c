@@ -20,7 +20,7 @@
 #define LONGEST_INTERVAL                                                                           \
 	(1800 * NSEC_PER_SEC) /* Pyroscope takes nothing that began an hour ago                    \
 			       */
-#define PUSH_TYPES "cpu, wall, block, mutex, threadcreate"
+#define PUSH_TYPES "cpu, wall, block, mutex, threadcreate, heap"
 #define DEFAULT_WINDOW "2m"
 #define DEFAULT_WINDOW_NS (120 * NSEC_PER_SEC)
 #define MAX_WINDOW_NS (3600 * NSEC_PER_SEC)
@@ -69,8 +69,8 @@ static const struct option_row rows[] = {
 	 "with --heap: mean bytes between two samples; 1: all (default 524288)"},
 	PUSH_ROWS,
 	{OPTION_PUSH_TYPES, "push-types", "TYPE[,TYPE...]",
-	 "what to push: cpu (default), wall, block, mutex, threadcreate",
-	 "cpu wall block mutex threadcreate"},
+	 "what to push: cpu (default), wall, block, mutex, threadcreate, heap",
+	 "cpu wall block mutex threadcreate heap"},
 	{OPTION_INTERVAL, "interval", "TIME", "push a profile for each such time (default 15s)"},
 	SAMPLING_ROW_FREQUENCY,
 	SAMPLING_ROWS_HOW,
@@ -127,6 +127,10 @@ static bool parse_push_types(struct serve_command *command, const char *text)
 	while (copy && (part = strsep(&rest, ","))) {
 		const struct session_type *type = session_type_find(part);
 
+		if (strcmp(part, "heap") == 0) {
+			command->serve.push.heap = true;
+			continue;
+		}
 		if (!type || !(type->type & SERVE_TYPES)) {
 			fprintf(stderr,
 				"cprof: there is no type '%s' to push; known: " PUSH_TYPES ".\n",
@@ -262,7 +266,7 @@ static bool check_push(struct serve_command *command)
 
 	if (!push_options_check(&command->push))
 		return false;
-	if (!command->push.url && (command->has_interval || push->types)) {
+	if (!command->push.url && (command->has_interval || push->types || push->heap)) {
 		fprintf(stderr, "cprof: %s goes with --push URL only.\n",
 			command->has_interval ? "--interval" : "--push-types");
 		return false;
@@ -271,7 +275,11 @@ static bool check_push(struct serve_command *command)
 		fprintf(stderr, "cprof: --interval wants a time from 1s to 30m.\n");
 		return false;
 	}
-	push->types = push->types ? push->types : SAMPLER_CPU;
+	if (push->heap && !command->heap) {
+		fprintf(stderr, "cprof: --push-types heap goes with --heap only.\n");
+		return false;
+	}
+	push->types = push->types || push->heap ? push->types : SAMPLER_CPU;
 	return true;
 }
 
@@ -302,6 +310,13 @@ static bool check_heap(struct serve_command *command)
 
 	if (!command->heap && command->serve.heap_rate) {
 		fprintf(stderr, "cprof: --heap-rate goes with --heap only.\n");
+		return false;
+	}
+	if (command->heap && session->sampler.argv &&
+	    (command->serve.continuous & SAMPLER_CREATE)) {
+		fprintf(stderr, "cprof: a command's threads are traced all the time for "
+				"threadcreate, so that its heap cannot be counted; leave out one "
+				"of them, or use -p PID.\n");
 		return false;
 	}
 	if (command->heap && !command->serve.heap_rate)

@@ -22,6 +22,8 @@ struct top {
 	int signal_fd, stop_fd, suspend_fd, done_fd; /* see cmd_top.c */
 	char name[64];                               /* of the target */
 	struct session *session;
+	bool has_heap, heap_first;
+	struct session_heap *heap; /* NULL: not counted */
 	struct top_figures figures;
 	struct top_view view;
 	const char *note; /* for the last line of the screen; NULL: none */

@@ -7,7 +7,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "session/heap_delta.h"
 #include "symbol/symbol.h"
+
+#define ALLOC_OBJECTS 0
+#define ALLOC_SPACE 1
+#define INUSE_SPACE 3
+
+const struct session_type top_figures_heap = {.name = "heap"};
 
 static int make_table(struct top_figures *f)
 {
@@ -20,11 +27,12 @@ static int make_table(struct top_figures *f)
 	return report_table_new(&options, &f->table);
 }
 
-int top_figures_init(struct top_figures *f, struct session *session, unsigned types, bool children,
-		     const struct session_type *type)
+int top_figures_init(struct top_figures *f, struct session *session, struct session_heap *heap,
+		     unsigned types, bool children, const struct session_type *type)
 {
 	*f = (struct top_figures){
 		.session = session,
+		.heap = heap,
 		.types = types,
 		.children = children,
 		.type = type,
@@ -47,6 +55,8 @@ void top_figures_deinit(struct top_figures *f)
 	profile_free(f->now);
 	profile_free(f->last);
 	profile_free(f->since);
+	profile_free(f->heap_now);
+	profile_free(f->heap_last);
 }
 
 /* The column of the type's time, in a profile of all that are measured. */
@@ -66,12 +76,35 @@ static double per_second(double amount, uint64_t ns)
 	return ns ? amount * 1e9 / (double)ns : 0;
 }
 
+/* Since when does not matter: in use is in use. */
+static int fill_heap(struct top_figures *f)
+{
+	const struct profile *last = f->heap_last ? f->heap_last : f->heap_now;
+	int r;
+
+	if (!f->heap_now) {
+		report_table_clear(f->table, TOP_LAST);
+		report_table_clear(f->table, TOP_SINCE);
+		return 0;
+	}
+	f->since_ns = (uint64_t)profile_duration(f->heap_now);
+	f->last_ns = f->heap_last ? (uint64_t)profile_duration(f->heap_last) : f->since_ns;
+	f->samples = (uint64_t)profile_total(f->heap_now, ALLOC_OBJECTS);
+	f->samples_per_second = per_second((double)profile_total(last, ALLOC_OBJECTS), f->last_ns);
+	r = report_table_fill(f->table, TOP_LAST, last, ALLOC_SPACE);
+	if (r >= 0)
+		r = report_table_fill(f->table, TOP_SINCE, f->heap_now, INUSE_SPACE);
+	return r;
+}
+
 static int fill(struct top_figures *f)
 {
 	const struct profile *since = f->since ? f->since : f->now;
 	uint32_t column;
 	int r = 0;
 
+	if (f->type == &top_figures_heap)
+		return fill_heap(f);
 	if (!f->now)
 		return 0;
 	column = column_of(f, f->type);
@@ -140,6 +173,32 @@ static int make_differences(struct top_figures *f)
 	return r;
 }
 
+/* Of one that does not have the agent, or not yet, there is nothing to show. */
+static int refresh_heap(struct top_figures *f)
+{
+	struct session_heap_stats stats;
+	struct profile *now = NULL;
+	int r = 0;
+
+	if (!f->heap)
+		return 0;
+	session_heap_get_stats(f->heap, &stats);
+	if (stats.images)
+		r = session_heap_peek(f->heap, &now);
+	if (!now)
+		return r < 0 ? err_trace(r) : 0;
+	f->heap_last = profile_free(f->heap_last);
+	if (f->heap_now) {
+		r = heap_delta(now, f->heap_now, &f->heap_last);
+		if (r >= 0)
+			profile_set_time(f->heap_last, profile_time(now),
+					 profile_duration(now) - profile_duration(f->heap_now));
+	}
+	profile_free(f->heap_now);
+	f->heap_now = now;
+	return err_trace(r);
+}
+
 int top_figures_refresh(struct top_figures *f)
 {
 	struct profile *copy = NULL;
@@ -147,6 +206,11 @@ int top_figures_refresh(struct top_figures *f)
 
 	if (r < 0)
 		return err_trace(r);
+	r = refresh_heap(f);
+	if (r < 0) {
+		profile_free(copy);
+		return r;
+	}
 	profile_free(f->before);
 	f->before = f->now;
 	f->now = copy;

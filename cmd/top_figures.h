@@ -8,12 +8,16 @@
 #include "process/process.h"
 #include "report/report_table.h"
 #include "session/session.h"
+#include "session/session_heap.h"
 
-/* Columns of the table. */
+/* Columns of the table. Of a heap: bytes allocated in the last interval, and in use now. */
 enum {
 	TOP_LAST,
 	TOP_SINCE,
 };
+
+/** The type that is not one of the session. */
+extern const struct session_type top_figures_heap;
 
 struct top_figures {
 	struct session *session; /* borrowed */
@@ -28,6 +32,10 @@ struct top_figures {
 	struct profile *now;    /* at the last one */
 	struct profile *last;   /* now less before */
 	struct profile *since;  /* now less base; NULL: as now */
+
+	/* Of the heap, likewise. */
+	struct session_heap *heap; /* borrowed; NULL: it is not counted */
+	struct profile *heap_now, *heap_last;
 
 	/* What is shown. */
 	const struct session_type *type;
@@ -46,9 +54,11 @@ struct top_figures {
 	uint64_t cpu_ns, cpu_at; /* the target's clock, and when it was read */
 };
 
-/** @param type	shown first. Returns 0 or -ENOMEM. */
-int top_figures_init(struct top_figures *figures, struct session *session, unsigned types,
-		     bool children, const struct session_type *type);
+/** @param type	shown first
+ * @param heap	may be NULL. Returns 0 or -ENOMEM. */
+int top_figures_init(struct top_figures *figures, struct session *session,
+		     struct session_heap *heap, unsigned types, bool children,
+		     const struct session_type *type);
 void top_figures_deinit(struct top_figures *figures);
 
 /** Takes a new copy; what was collected since the last one is the last interval. Returns 0 or

@@ -21,7 +21,7 @@ const char *const top_keys_help[] = {
 	"  space         pause: the figures stand still, the recording goes on",
 	"  r             reset: 'since' counts from now on",
 	"  t             a row for each thread, or for all together",
-	"  c w b         CPU time, elapsed time, time blocked",
+	"  c w b u       CPU time, elapsed time, time blocked, memory in use",
 	"  /             search function, module, file, thread; Enter keeps it, Esc ends it",
 	"  1 2           sort by self, by total, of the last interval",
 	"  3 4           likewise since the start",
@@ -41,6 +41,14 @@ static int show(struct top *top, const struct session_type *type, bool by_thread
 	int r = top_figures_show(&top->figures, type, by_thread);
 
 	return r < 0 ? r : top_view_arrange(&top->view, top->figures.table);
+}
+
+static int show_heap(struct top *top)
+{
+	if (top->heap)
+		return show(top, &top_figures_heap, top->figures.by_thread);
+	top->note = "the heap is not counted; name it with --type, as cpu,heap";
+	return 0;
 }
 
 static int show_type(struct top *top, const char *name)
@@ -144,6 +152,8 @@ static int on_command(struct top *top, wint_t key)
 		return show_type(top, "wall");
 	case 'b':
 		return show_type(top, "block");
+	case 'u':
+		return show_heap(top);
 	case '/':
 		top->view.typing = true;
 		break;

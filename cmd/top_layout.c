@@ -118,14 +118,34 @@ static void put_time(int64_t ns, char *text)
 	snprintf(text, TOP_MAX_LINE, "%.*fs", seconds < 10000 ? 2 : 0, seconds);
 }
 
+static void put_bytes(int64_t bytes, char *text)
+{
+	static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+	double n = (double)bytes;
+	size_t unit = 0;
+
+	for (; n >= 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
+		n /= 1024;
+	snprintf(text, TOP_MAX_LINE, "%.*f%s", unit && n < 1000 ? 1 : 0, n, units[unit]);
+}
+
+static void put_amount(const struct top_figures *f, int64_t amount, char *text)
+{
+	if (f->type == &top_figures_heap)
+		put_bytes(amount, text);
+	else
+		put_time(amount, text);
+}
+
 static void put_name(const char *name, char *text)
 {
 	text_clean(text, TOP_MAX_LINE, name, strlen(name));
 }
 
 const char *top_layout_cell(enum top_cell cell, const struct report_row *row,
-			    const struct report_table *table, char text[static TOP_MAX_LINE])
+			    const struct top_figures *figures, char text[static TOP_MAX_LINE])
 {
+	const struct report_table *table = figures->table;
 	const char *slash;
 
 	switch (cell) {
@@ -142,10 +162,10 @@ const char *top_layout_cell(enum top_cell cell, const struct report_row *row,
 		put_percent(row->cum[TOP_SINCE], report_table_total(table, TOP_SINCE), text);
 		break;
 	case TOP_CELL_SELF_TIME:
-		put_time(row->flat[TOP_SINCE], text);
+		put_amount(figures, row->flat[TOP_SINCE], text);
 		break;
 	case TOP_CELL_TOTAL_TIME:
-		put_time(row->cum[TOP_SINCE], text);
+		put_amount(figures, row->cum[TOP_SINCE], text);
 		break;
 	case TOP_CELL_THREAD:
 		put_name(row->thread, text);
@@ -167,6 +187,7 @@ const char *top_layout_cell(enum top_cell cell, const struct report_row *row,
 void top_layout_head(unsigned i, const struct top_figures *f, const char *name, pid_t pid,
 		     char text[static TOP_MAX_LINE])
 {
+	char in_use[TOP_MAX_LINE];
 	size_t n = 0;
 
 	switch (i) {
@@ -180,11 +201,23 @@ void top_layout_head(unsigned i, const struct top_figures *f, const char *name, 
 			n = text_add(text, TOP_MAX_LINE, 0, "CPU %.1f%%", 100 * f->cpu);
 		else
 			n = text_add(text, TOP_MAX_LINE, 0, "CPU -");
+		if (f->type == &top_figures_heap) {
+			put_bytes(report_table_total(f->table, TOP_SINCE), in_use);
+			text_add(text, TOP_MAX_LINE, n,
+				 "  in use %s  allocations %.0f/s, %" PRIu64 " in all  threads %u",
+				 in_use, f->samples_per_second, f->samples, f->threads);
+			break;
+		}
 		text_add(text, TOP_MAX_LINE, n,
 			 "  samples %.0f/s, %" PRIu64 " in all  threads %u  lost %" PRIu64,
 			 f->samples_per_second, f->samples, f->threads, f->dropped);
 		break;
 	default:
+		if (f->type == &top_figures_heap) {
+			text_add(text, TOP_MAX_LINE, 0, "last %.1fs     in use now",
+				 (double)f->last_ns / 1e9);
+			break;
+		}
 		text_add(text, TOP_MAX_LINE, 0, "last %.1fs     since %s", (double)f->last_ns / 1e9,
 			 f->base ? "reset" : "start");
 		break;

@@ -18,7 +18,7 @@ enum top_cell {
 	TOP_CELL_TOTAL_LAST,
 	TOP_CELL_SELF_SINCE, /* … and since the start */
 	TOP_CELL_TOTAL_SINCE,
-	TOP_CELL_SELF_TIME,
+	TOP_CELL_SELF_TIME, /* of a heap, bytes */
 	TOP_CELL_TOTAL_TIME,
 	TOP_CELL_THREAD,
 	TOP_CELL_NAME,
@@ -45,7 +45,7 @@ bool top_layout_is_sorted(enum top_cell cell, enum top_sort sort);
 
 /** The text of a cell, free of control characters. Returns text. */
 const char *top_layout_cell(enum top_cell cell, const struct report_row *row,
-			    const struct report_table *table, char text[static TOP_MAX_LINE]);
+			    const struct top_figures *figures, char text[static TOP_MAX_LINE]);
 
 /** Numbers stand at the right of their column. */
 bool top_layout_is_number(enum top_cell cell);

@@ -40,8 +40,8 @@ static const struct option_row rows[] = {
 	 "name, module",
 	 "self total self-since total-since thread name module"},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
-	 "what to measure: cpu, wall, block (default cpu,wall); shows the first one",
-	 "cpu wall block"},
+	 "what to measure: cpu, wall, block, heap (default cpu,wall); shows the first one",
+	 "cpu wall block heap"},
 	SAMPLING_ROW_FREQUENCY,
 	SAMPLING_ROWS_HOW,
 };
@@ -81,6 +81,23 @@ static bool parse_sort(struct top *top, const char *text)
 	return false;
 }
 
+/* The heap is counted, beside what is sampled. */
+static bool parse_types(struct top *top, const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *part;
+
+	while (copy && (part = strsep(&rest, ","))) {
+		if (strcmp(part, "heap") == 0) {
+			top->heap_first |= !top->sampling.session.sampler.types;
+			top->has_heap = true;
+		} else if (!sampling_parse(&top->sampling, SAMPLING_TYPE, part)) {
+			return false;
+		}
+	}
+	return copy != NULL;
+}
+
 static bool parse_one(struct top *top, int option, const char *text)
 {
 	uint64_t number;
@@ -111,6 +128,8 @@ static bool parse_one(struct top *top, int option, const char *text)
 		return true;
 	case OPTION_SORT:
 		return parse_sort(top, text);
+	case SAMPLING_TYPE:
+		return parse_types(top, text);
 	default:
 		return sampling_parse(&top->sampling, option, text);
 	}

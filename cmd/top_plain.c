@@ -24,14 +24,14 @@ static int put_titles(struct sink *sink, const struct top_layout *layout)
 }
 
 static int put_row(struct sink *sink, const struct top_layout *layout, const struct report_row *row,
-		   const struct report_table *table)
+		   const struct top_figures *figures)
 {
 	char line[TOP_MAX_LINE] = "", text[TOP_MAX_LINE];
 
 	for (unsigned i = 0; i < layout->n; i++) {
 		enum top_cell cell = layout->columns[i].cell;
 
-		top_layout_cell(cell, row, table, text);
+		top_layout_cell(cell, row, figures, text);
 		/* What is not known leaves no gap at the end. */
 		if (i && *text)
 			top_layout_put(line, "  ", 0, top_layout_is_number(cell) ? 1 : 2, false);
@@ -66,7 +66,7 @@ int top_plain_print(const struct top *top)
 	if (r == 0)
 		r = put_titles(&text.sink, &layout);
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = put_row(&text.sink, &layout, top->view.rows.items[i], top->figures.table);
+		r = put_row(&text.sink, &layout, top->view.rows.items[i], &top->figures);
 	if (r == 0)
 		r = sink_printf(&text.sink, "\n");
 	/* In one piece, for those who read it while it is written. */

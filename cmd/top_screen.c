@@ -68,7 +68,7 @@ static void put_row(int y, const struct top *top, const struct top_layout *layou
 
 		if (i)
 			top_layout_put(line, "", 0, 1, false);
-		top_layout_cell(column->cell, row, top->figures.table, text);
+		top_layout_cell(column->cell, row, &top->figures, text);
 		top_layout_put(line, text, column->cell == TOP_CELL_NAME ? top->view.shift : 0,
 			       column->width, top_layout_is_number(column->cell));
 	}
@@ -87,7 +87,7 @@ static void put_foot(int y, const struct top *top, unsigned width)
 		snprintf(line, sizeof(line), "search: %s  (Esc: all)", top->view.search);
 	else
 		snprintf(line, sizeof(line),
-			 "h help  q quit  space pause  / search  t threads  c/w/b type  1-4 n m "
+			 "h help  q quit  space pause  / search  t threads  c/w/b/u type  1-4 n m "
 			 "sort  "
 			 "r reset");
 	put_whole(y, A_DIM, line, width);

@@ -21,6 +21,15 @@
 	"{\"contentions\":{\"units\":\"lock_samples\",\"display-name\":\"" name "_count\"},"       \
 	"\"delay\":{\"units\":\"lock_nanoseconds\",\"display-name\":\"" name "_duration\"}}"
 
+/* What is in use is a level: the server is to average it, and may not take the differences of what
+ * was allocated once more. The same as the Go client's (grafana/pyroscope-go
+ * upstream/remote/remote.go). */
+#define HEAP_CONFIG                                                                                \
+	"{\"alloc_objects\":{\"units\":\"objects\"},"                                              \
+	"\"alloc_space\":{\"units\":\"bytes\"},"                                                   \
+	"\"inuse_objects\":{\"units\":\"objects\",\"aggregation\":\"average\"},"                   \
+	"\"inuse_space\":{\"units\":\"bytes\",\"aggregation\":\"average\"}}"
+
 DEFINE_CLEANUP(struct profile *, profile_free)
 
 /* Each combination of values becomes a series of its own, 5000 at most
@@ -31,6 +40,8 @@ const char *push_pack_config(const char *type)
 {
 	if (strcmp(type, "block") == 0)
 		return LOCK_CONFIG("block");
+	if (strcmp(type, "heap") == 0 || strcmp(type, "allocs") == 0)
+		return HEAP_CONFIG;
 	return strcmp(type, "mutex") == 0 ? LOCK_CONFIG("mutex") : NULL;
 }
 

@@ -63,6 +63,7 @@ struct figures {
 	unsigned n;
 	struct process_figures {
 		struct session_progress progress;
+		struct session_heap_stats heap; /* zeroes: it is not counted */
 		const struct serve_target *target;
 		char labels[MAX_LABELS]; /* "" or `pid="1",process="x"` */
 	} items[SERVE_MAX_PROCESSES];
@@ -92,6 +93,9 @@ static void read_figures(struct serve *serve, const struct serve_scope *scope,
 
 		f->target = scope->items[i];
 		f->labels[0] = '\0';
+		f->heap = (struct session_heap_stats){};
+		if (f->target->heap)
+			session_heap_get_stats(f->target->heap, &f->heap);
 		session_progress(serve_hub_session(f->target->hub), &f->progress);
 		if (!serve->options.is_many)
 			continue;
@@ -110,8 +114,30 @@ static int write_head(struct sink *sink, const char *name, const char *type, con
 enum figure {
 	FIGURE_SAMPLES,
 	FIGURE_DROPPED,
-	FIGURE_THREADS
+	FIGURE_THREADS,
+	FIGURE_HEAP_AGENTS,
+	FIGURE_HEAP_SAMPLES,
+	FIGURE_HEAP_LOST,
 };
+
+static uint64_t figure_of(const struct process_figures *f, enum figure which)
+{
+	switch (which) {
+	case FIGURE_SAMPLES:
+		return f->progress.samples;
+	case FIGURE_DROPPED:
+		return f->progress.dropped;
+	case FIGURE_THREADS:
+		return f->progress.threads;
+	case FIGURE_HEAP_AGENTS:
+		return f->heap.images && !f->heap.has_ended;
+	case FIGURE_HEAP_SAMPLES:
+		return f->heap.allocs.samples;
+	case FIGURE_HEAP_LOST:
+		return f->heap.allocs.no_stack + f->heap.allocs.dropped;
+	}
+	return 0;
+}
 
 static int write_each(const struct figures *figures, enum figure which, const char *name,
 		      const char *type, const char *about, struct sink *sink)
@@ -120,15 +146,29 @@ static int write_each(const struct figures *figures, enum figure which, const ch
 
 	for (unsigned i = 0; i < figures->n && r >= 0; i++) {
 		const struct process_figures *f = &figures->items[i];
-		uint64_t number = which == FIGURE_SAMPLES   ? f->progress.samples
-				  : which == FIGURE_DROPPED ? f->progress.dropped
-							    : f->progress.threads;
+		uint64_t number = figure_of(f, which);
 
 		r = *f->labels
 			    ? sink_printf(sink, "%s{%s} %.17g\n", name, f->labels, (double)number)
 			    : sink_printf(sink, "%s %.17g\n", name, (double)number);
 	}
 	return r;
+}
+
+static int write_heaps(const struct serve *serve, const struct figures *figures, struct sink *sink)
+{
+	int r;
+
+	if (!serve->options.heap_rate)
+		return 0;
+	r = write_each(figures, FIGURE_HEAP_AGENTS, "cprof_heap_agents", "gauge",
+		       "Whether the allocations of the process are counted.", sink);
+	if (r >= 0)
+		r = write_each(figures, FIGURE_HEAP_SAMPLES, "cprof_heap_samples_total", "counter",
+			       "Sampled allocations.", sink);
+	return r < 0 ? r
+		     : write_each(figures, FIGURE_HEAP_LOST, "cprof_heap_samples_lost_total",
+				  "counter", "Of these, those without a stack.", sink);
 }
 
 static int write_pauses_of(const struct process_figures *f, struct sink *sink)
@@ -253,6 +293,8 @@ static int write_all(struct serve *serve, const struct serve_scope *scope, struc
 		r = write_traces(&figures, sink);
 	if (r >= 0)
 		r = write_users(&figures, sink);
+	if (r >= 0)
+		r = write_heaps(serve, &figures, sink);
 	if (r >= 0)
 		r = write_requests(serve, sink);
 	if (r >= 0)

@@ -11,6 +11,7 @@
 #include "symbol/symbol.h"
 
 #define DEFAULT_SECONDS 30
+#define ALLOC_SPACE 1 /* its place among the values */
 
 DEFINE_CLEANUP(struct profile *, profile_free)
 
@@ -55,13 +56,15 @@ static enum MHD_Result reply_failure(struct serve_request *request, int error)
 				 "failed to collect profile: %s", strerror(-error));
 }
 
-/* For the page: the last value of each sample. */
-static enum MHD_Result reply_json(struct serve_request *request, const struct profile *profile)
+/* For the page: the last value of each sample; of memory, bytes allocated or in use. */
+static enum MHD_Result reply_json(struct serve_request *request, const struct serve_entry *entry,
+				  const struct profile *profile)
 {
+	uint32_t last = profile_get_spec(profile)->n_sample_types - 1;
 	size_t size;
 	char *text;
-	int r = report_json(profile, profile_get_spec(profile)->n_sample_types - 1, symbol_demangle,
-			    &text, &size);
+	int r = report_json(profile, entry->allocs ? ALLOC_SPACE : last, symbol_demangle, &text,
+			    &size);
 
 	return r < 0 ? reply_failure(request, r) : serve_reply_json(request, text, size);
 }
@@ -77,7 +80,7 @@ static enum MHD_Result reply_file(struct serve_request *request, const struct se
 	if (most)
 		r = profile_prune(profile, most);
 	if (r >= 0 && format && strcmp(format, "json") == 0)
-		return reply_json(request, *profile);
+		return reply_json(request, entry, *profile);
 	sink_memory_init(&bytes);
 	if (r >= 0)
 		r = pprof_write(*profile, &bytes.sink);

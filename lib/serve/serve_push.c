@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "session/heap_delta.h"
 
 #define MAX_TYPES 8
 
@@ -17,7 +18,8 @@ DEFINE_CLEANUP(struct profile *, profile_free)
 
 /* A type, and where its next profile begins. */
 struct series {
-	const struct session_type *type;
+	const struct session_type *type; /* NULL: that of the heap */
+	struct profile *before;          /* of it: what was counted up to there */
 	struct serve_reader reader;
 	uint64_t start_wall, start;
 	bool is_in;
@@ -25,6 +27,7 @@ struct series {
 
 struct serve_push {
 	struct serve_hub *hub;
+	struct session_heap *heap;
 	struct push *to;
 	uint64_t interval_ns;
 	struct series series[MAX_TYPES];
@@ -40,10 +43,43 @@ static bool is_over(const struct serve_push *push)
 	return poll(&fd, 1, 0) > 0;
 }
 
+/* One that does not have the agent has no such profiles, which was said. */
+static void begin_heap(struct serve_push *push, struct series *series)
+{
+	series->start_wall = clock_wall_ns();
+	series->start = clock_now_ns();
+	series->is_in = session_heap_peek(push->heap, &series->before) == 0;
+}
+
+/* Of allocations what came meanwhile; in use is what is. */
+static int take_heap(struct serve_push *push, struct series *series, struct profile **ret_profile)
+{
+	struct profile *now = NULL;
+	int r = session_heap_peek(push->heap, &now);
+
+	/* It has not begun. */
+	if (r > 0)
+		return -EAGAIN;
+	if (r >= 0)
+		r = heap_delta(now, series->before, ret_profile);
+	if (r < 0) {
+		profile_free(now);
+		return err_trace(r);
+	}
+	profile_free(series->before);
+	series->before = now;
+	return 0;
+}
+
 static void begin(struct serve_push *push, struct series *series)
 {
-	enum sampler_type type = series->type->type;
+	enum sampler_type type;
 
+	if (!series->type) {
+		begin_heap(push, series);
+		return;
+	}
+	type = series->type->type;
 	if (serve_hub_enter(push->hub, type) != 0)
 		return;
 	series->start_wall = clock_wall_ns();
@@ -62,7 +98,9 @@ static void take(struct serve_push *push, struct series *series)
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 	uint64_t wall = clock_wall_ns(), now = clock_now_ns();
-	int r = serve_reader_take(&series->reader, &profile);
+	const char *name = series->type ? series->type->name : "heap";
+	int r = series->type ? serve_reader_take(&series->reader, &profile)
+			     : take_heap(push, series, &profile);
 
 	/* What is not taken now is in the next one. */
 	if (r >= 0) {
@@ -70,18 +108,20 @@ static void take(struct serve_push *push, struct series *series)
 				 (int64_t)(now - series->start));
 		series->start_wall = wall;
 		series->start = now;
-		r = push_add(push->to, series->type->name, profile);
+		r = push_add(push->to, name, profile);
 	}
 	if (r < 0)
-		log_line(LOG_WARNING, "a profile of type %s was not made: out of memory",
-			 series->type->name);
+		log_line(LOG_WARNING, "a profile of type %s was not made: out of memory", name);
 }
 
 static void end(struct serve_push *push, struct series *series)
 {
-	serve_hub_leave(push->hub, series->type->type);
+	if (series->type)
+		serve_hub_leave(push->hub, series->type->type);
 	take(push, series);
-	serve_reader_end(&series->reader);
+	if (series->type)
+		serve_reader_end(&series->reader);
+	series->before = profile_free(series->before);
 }
 
 /* Pieces are kept until all have read them. */
@@ -92,7 +132,7 @@ static void follow_until(struct serve_push *push, uint64_t next)
 	for (; now < next && !is_over(push); now = clock_now_ns()) {
 		serve_hub_wait(push->hub, MIN(next - now, SERVE_PIECE_NS), -1);
 		for (unsigned i = 0; i < push->n_series; i++) {
-			if (push->series[i].is_in)
+			if (push->series[i].is_in && push->series[i].type)
 				(void)serve_reader_follow(&push->series[i].reader);
 		}
 	}
@@ -121,8 +161,8 @@ static void *push_main(void *arg)
 	return NULL;
 }
 
-int serve_push_new(struct serve_hub *hub, struct push *to, const struct serve_push_options *options,
-		   struct serve_push **ret_push)
+int serve_push_new(struct serve_hub *hub, struct session_heap *heap, struct push *to,
+		   const struct serve_push_options *options, struct serve_push **ret_push)
 {
 	struct serve_push *push = calloc(1, sizeof(*push));
 	const struct session_type *type;
@@ -131,12 +171,15 @@ int serve_push_new(struct serve_hub *hub, struct push *to, const struct serve_pu
 	if (!push)
 		return err_trace(-ENOMEM);
 	push->hub = hub;
+	push->heap = heap;
 	push->to = to;
 	push->interval_ns = options->interval_ns;
-	for (unsigned i = 0; (type = session_type_get(i)) && push->n_series < MAX_TYPES; i++) {
+	for (unsigned i = 0; (type = session_type_get(i)) && push->n_series < MAX_TYPES - 1; i++) {
 		if (options->types & type->type)
 			push->series[push->n_series++].type = type;
 	}
+	if (heap && options->heap)
+		push->n_series++;
 	r = -pthread_create(&push->thread, NULL, push_main, push);
 	if (r < 0) {
 		serve_push_free(push);

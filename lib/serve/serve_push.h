@@ -11,17 +11,24 @@
 #include "base/sink.h"
 #include "push/push.h"
 #include "serve/serve_hub.h"
+#include "session/session_heap.h"
 
 struct serve_push;
 
 struct serve_push_options {
-	unsigned types;       /* of SERVE_TYPES; 0: nothing is pushed */
+	unsigned types;       /* of SERVE_TYPES; 0, without `heap`: nothing is pushed */
+	bool heap;            /* also that of the heap, if it is counted */
 	uint64_t interval_ns; /* of a profile */
 };
 
-/** Starts the thread that does it. @param to borrowed. Returns 0 or a negative errno. */
-int serve_push_new(struct serve_hub *hub, struct push *to, const struct serve_push_options *options,
-		   struct serve_push **ret_push);
+/** Starts the thread that does it.
+ *
+ * @param heap	NULL: it is not counted; borrowed
+ * @param to	borrowed
+ * @return 0 or a negative errno
+ */
+int serve_push_new(struct serve_hub *hub, struct session_heap *heap, struct push *to,
+		   const struct serve_push_options *options, struct serve_push **ret_push);
 
 /**
  * Ends the last profiles now, with what is in them, and waits for their sending. After

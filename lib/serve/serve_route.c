@@ -142,6 +142,32 @@ static enum MHD_Result reply_symbol(struct serve_request *request)
 				 "no names can be found: %s", strerror(-r));
 }
 
+/* pprof asks for names of what has none in a profile of several processes, and gives up at an error.
+ * Whose address it is cannot be told. */
+static bool is_of_several(const struct serve_request *request)
+{
+	struct serve_scope scope;
+	bool several;
+
+	if (request->process || strcmp(request->method, MHD_HTTP_METHOD_POST) != 0)
+		return false;
+	serve_targets_all(&request->serve->targets, &scope);
+	several = scope.n > 1;
+	serve_scope_put(&request->serve->targets, &scope);
+	return several;
+}
+
+static enum MHD_Result reply_no_symbols(struct serve_request *request)
+{
+	struct sink_memory text;
+
+	sink_memory_init(&text);
+	if (sink_printf(&text.sink, "num_symbols: 0\n") == 0)
+		return serve_reply_text(request, &text);
+	sink_memory_deinit(&text);
+	return serve_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+}
+
 static enum MHD_Result reply_entry(struct serve_request *request, const struct serve_entry *entry)
 {
 	enum MHD_Result result;
@@ -150,6 +176,8 @@ static enum MHD_Result reply_entry(struct serve_request *request, const struct s
 	case SERVE_CMDLINE:
 		return choose_one(request, entry->name, &result) ? reply_cmdline(request) : result;
 	case SERVE_SYMBOL:
+		if (is_of_several(request))
+			return reply_no_symbols(request);
 		return choose_one(request, entry->name, &result) ? reply_symbol(request) : result;
 	case SERVE_RATE:
 	case SERVE_COUNT:

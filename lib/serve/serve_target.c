@@ -88,14 +88,16 @@ static int start(struct serve_target *target, const struct serve_options *option
 {
 	int r = serve_names_new(target->pid, &target->names);
 
-	/* Before the sampler, likewise. */
+	/* Before the sampler, likewise: which may have all of them from its beginning on. */
 	if (r >= 0 && options->heap_rate)
 		r = serve_heap_start(target, options);
+	if (r >= 0 && target->heap && (options->continuous & SAMPLER_CREATE))
+		(void)session_heap_await(target->heap);
 	if (r >= 0)
 		r = serve_hub_new(target->process.session, target->process.stop_fd,
 				  options->continuous, options->window_ns, &target->hub);
 	if (r >= 0 && target->process.push)
-		r = serve_push_new(target->hub, target->process.push, &options->push,
+		r = serve_push_new(target->hub, target->heap, target->process.push, &options->push,
 				   &target->pusher);
 	return r;
 }
@@ -212,7 +214,7 @@ int serve_targets_write_pushes(struct serve_targets *targets, struct sink *sink)
 	struct push_stats stats;
 	struct serve_scope scope;
 
-	if (!targets->options->push.types)
+	if (!targets->options->push.types && !targets->options->push.heap)
 		return 0;
 	serve_targets_all(targets, &scope);
 	pthread_mutex_lock(&targets->lock);

@@ -33,19 +33,6 @@ struct reader {
 	struct allocs_stats past; /* of these */
 };
 
-/* True when it is to stop. */
-static bool nap(struct session_heap *h, int ms)
-{
-	struct pollfd fds[] = {{.fd = h->stop_fd, .events = POLLIN},
-			       {.fd = h->ask_fd, .events = POLLIN}};
-	eventfd_t ignored;
-
-	(void)poll(fds, ARRAY_SIZE(fds), ms);
-	if (fds[1].revents)
-		(void)eventfd_read(h->ask_fd, &ignored);
-	return fds[0].revents != 0;
-}
-
 static void set_result(struct session_heap *h, int result, enum heap_stage stage)
 {
 	pthread_mutex_lock(&h->lock);
@@ -118,6 +105,7 @@ static void hand_over(struct reader *r)
 	(void)eventfd_write(h->wake_fd, 1);
 }
 
+/* Of a target that has ended it is what there was last; between two images nothing lives. */
 static void answer(struct reader *r)
 {
 	struct session_heap *h = r->heap;
@@ -128,12 +116,32 @@ static void answer(struct reader *r)
 	pthread_mutex_unlock(&h->lock);
 	if (!asked)
 		return;
-	/* Of a target that has ended it is what there was last. */
-	has_ended = allocs_look(r->allocs, &r->live) < 0;
-	settle(r, has_ended);
+	if (r->allocs) {
+		/* Of a target that has ended it is what there was last. */
+		has_ended = allocs_look(r->allocs, &r->live) < 0;
+		settle(r, has_ended);
+	} else {
+		r->live.items.n = 0;
+		memcpy(r->live.lost, r->before.lost, sizeof(r->live.lost));
+		memcpy(r->live.profiles, r->before.profiles, sizeof(r->live.profiles));
+	}
 	pthread_mutex_lock(&h->lock);
 	hand_over(r);
 	pthread_mutex_unlock(&h->lock);
+}
+
+/* Answers, too. True when it is to stop. */
+static bool nap(struct reader *r, int ms)
+{
+	struct pollfd fds[] = {{.fd = r->heap->stop_fd, .events = POLLIN},
+			       {.fd = r->heap->ask_fd, .events = POLLIN}};
+	eventfd_t ignored;
+
+	answer(r);
+	(void)poll(fds, ARRAY_SIZE(fds), ms);
+	if (fds[1].revents)
+		(void)eventfd_read(r->heap->ask_fd, &ignored);
+	return fds[0].revents != 0;
 }
 
 /* True when it is to stop; false: the image has ended. */
@@ -150,11 +158,10 @@ static bool read_image(struct reader *r)
 			(void)eventfd_write(r->heap->wake_fd, 1);
 		if (taken < 0)
 			break;
-		answer(r);
 		n_empty = taken ? 0 : n_empty + 1;
-		stops = nap(r->heap, taken            ? TAKE_SOON_MS
-				     : n_empty < RARE ? TAKE_EVERY_MS
-						      : TAKE_RARELY_MS);
+		stops = nap(r, taken            ? TAKE_SOON_MS
+			       : n_empty < RARE ? TAKE_EVERY_MS
+						: TAKE_RARELY_MS);
 	} while (!stops);
 	return stops;
 }
@@ -203,7 +210,7 @@ static int await_loaded(struct reader *r, struct process_mark *ret_mark)
 		process_mark_read(r->heap->process, ret_mark);
 		if (!inject_is_loading(r->heap->process) || clock_now_ns() > limit)
 			return INJECT_OK;
-		if (nap(r->heap, LOADING_LOOK_MS))
+		if (nap(r, LOADING_LOOK_MS))
 			break;
 	}
 	return INJECT_GONE;
@@ -213,8 +220,8 @@ static int await_loaded(struct reader *r, struct process_mark *ret_mark)
 static bool is_worth_another_try(struct reader *r, int result)
 {
 	if (result == INJECT_SHARED)
-		return !nap(r->heap, SHARED_LOOK_MS) && !has_ended(r->heap);
-	return result == INJECT_GONE && !nap(r->heap, LOADING_LOOK_MS) && !has_ended(r->heap);
+		return !nap(r, SHARED_LOOK_MS) && !has_ended(r->heap);
+	return result == INJECT_GONE && !nap(r, LOADING_LOOK_MS) && !has_ended(r->heap);
 }
 
 static bool is_image(struct session_heap *h, const struct process_mark *mark)

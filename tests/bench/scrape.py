@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scrapers beside cprof serve, for ten minutes: the requests, times and checks of Parca's
 (github.com/parca-dev/parca pkg/config/config.go, pkg/scrape, pkg/normalizer/validate.go) and of
-Alloy's (github.com/grafana/alloy internal/component/pyroscope/scrape), `memory` and `allocs` left
-out. Three programs with a server each, two scrapers each. Arguments go to cprof serve.
+Alloy's (github.com/grafana/alloy internal/component/pyroscope/scrape), all that are on by default, and
+heap. Three programs with a server each, two scrapers each. Arguments go to cprof serve.
 
 SCRAPE_SECONDS: how long (600)."""
 import gzip
@@ -19,7 +19,7 @@ from bench import CPROF, Folder, Table, end, fields, goal, have, ints, status_ki
 from programs import Compiler, Redis, Threads
 
 SECONDS = float(os.environ.get("SCRAPE_SECONDS", "600"))
-PATHS = "block", "goroutine", "mutex", "profile"
+PATHS = "allocs", "block", "goroutine", "heap", "mutex", "profile"
 # name, user agent, interval, seconds of a CPU profile, time limit of it, of the others
 SCRAPERS = (("Parca", "conprof/0.1.0", 10, 10, 13, 13), ("Alloy", "GrafanaAlloy/1", 15, 14, 24, 10))
 
@@ -75,7 +75,8 @@ class Served:
 
     def __init__(self, name, pid, *args):
         self.name, self.counts, self.errors, self.late = name, Counter(), Counter(), [0.0]
-        self.process = subprocess.Popen([CPROF, "serve", "-p", str(pid), "-l", "127.0.0.1:0", *args],
+        self.process = subprocess.Popen([CPROF, "serve", "--heap", "-p", str(pid), "-l",
+                                         "127.0.0.1:0", *args],
                                         stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if found := re.search(r"at http://[^:]+:(\d+)/", line):

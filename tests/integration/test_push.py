@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 
+from heap import is_counted
 from push_server import HANG, PushServer, reserved_port
 from server import Served, Server
 from support import CPROF, Profile, main, need, victim
@@ -329,6 +330,30 @@ class Serve(Pushing):
         types = {self.assert_valid(p).sample_types[1][0] for p in sink.requests}
         self.assertEqual(types, {"cpu", "wall", "delay"})
 
+    def test_heap(self):
+        """Of allocations those of each interval, of what is in use all; with words for the server."""
+        sink = self.push_server()
+        script = ("import time\nkept = [bytearray(20000) for _ in range(1)]\nwhile True:\n"
+                  "  time.sleep(0.01)\n  [bytearray(20000) for _ in range(50)]\n"
+                  "  if len(kept) < 1000: kept += [bytearray(20000) for _ in range(20)]")
+        target = self.target("/usr/bin/python3", "-c", script, wait_for=None)
+        server = self.serve_push(target, sink.url, "--heap", "--push-types=heap,cpu")
+        sink.await_requests(8)
+        self.assertEqual(server.end(signal.SIGTERM), 0)
+        self.assertFalse(is_counted(target.pid))
+        heaps = [p for p in sink.requests if p.form().get("sample_type_config")]
+        for pushed in heaps:
+            self.assertEqual(pushed.config()["inuse_space"],
+                             {"units": "bytes", "aggregation": "average"})
+        # The last is cut short.
+        profiles = [pushed.profile() for pushed in heaps][:-1]
+        self.assertGreaterEqual(len(profiles), 3)
+        self.assertAlmostEqual(profiles[-1].total(3) / 20e6, 1, delta=0.6)
+        for profile in profiles[1:]:
+            rate = profile.total(1) / (profile.duration_nanos / 1e9)
+            self.assertGreater(rate, 10e6)
+            self.assertLess(rate, 110e6)
+
     def test_a_server_that_fails_delays_nothing(self):
         """It hangs, and fails: requests are answered, all intervals are sent when it is well."""
         sink = self.push_server(HANG, (500, {}, b""))
@@ -441,7 +466,7 @@ class BadInput(Pushing):
                            (["--push-types=cpu"], "--push-types goes with --push URL"),
                            (["--push", url, "--interval=10ms"], "from 1s to 30m"),
                            (["--push", url, "--interval=5"], "duration with a unit"),
-                           (["--push", url, "--push-types=cpu,heap"], "no type 'heap'")):
+                           (["--push", url, "--push-types=cpu,nope"], "no type 'nope'")):
             self.assertIn(text, self.cprof("serve", "-p", pid, *args, expect=64).stderr, args)
 
     def test_unencrypted(self):

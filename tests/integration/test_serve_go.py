@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 
+from heap import wait_until_counted
 from server import Served
 from support import Target, main, need, victim
 
@@ -76,7 +77,7 @@ def tearDownModule():
     folder.cleanup()
 
 
-class Compared(Served):
+class Beside(Served):
     def setUp(self):
         super().setUp()
         self.go = Target([go_server])
@@ -88,15 +89,6 @@ class Compared(Served):
         self.go_like.path = None
         self.go_like.host, port = self.go_address.split(":")
         self.go_like.port = int(port)
-
-    def test_requests(self):
-        cases = [(method, path) for method in ("GET", "HEAD") for path in SAME]
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda c: "/profile" in c[1] or self.compare(*c), cases))
-        # Go makes one CPU profile at a time.
-        for case in cases:
-            if "/profile" in case[1]:
-                self.compare(*case)
 
     def compare(self, method, path):
         wanted, got = self.go_like.ask(path, method), self.server.ask(path, method)
@@ -126,6 +118,17 @@ class Compared(Served):
         """The words of its head, without numbers."""
         head = text.split("@")[0].splitlines()
         return [re.sub(r"\d+", "N", line) for line in head if not re.match(r"\d", line)]
+
+
+class Compared(Beside):
+    def test_requests(self):
+        cases = [(method, path) for method in ("GET", "HEAD") for path in SAME]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda c: "/profile" in c[1] or self.compare(*c), cases))
+        # Go makes one CPU profile at a time.
+        for case in cases:
+            if "/profile" in case[1]:
+                self.compare(*case)
 
     def test_differences(self):
         for path, (theirs, ours) in DIFFERENT.items():
@@ -165,6 +168,49 @@ class Compared(Served):
         answer = self.server.ask("profile?seconds=100000")
         self.assertEqual((answer.status, answer.text),
                          (400, "profile duration exceeds server's WriteTimeout\n"))
+
+
+class Heap(Beside):
+    """Of a program that can have the agent, beside Go's own."""
+
+    def setUp(self):
+        super().setUp()
+        script = "kept = []\nwhile True: kept[:] = [bytearray(5000) for _ in range(1000)]"
+        target = self.target("/usr/bin/python3", "-c", script, wait_for=None)
+        self.server = self.serve(target, "--heap")
+        wait_until_counted(target.pid)
+
+    def test_requests(self):
+        for method in "GET", "HEAD":
+            for name in "heap", "allocs":
+                for query in ("", "?debug=0", "?debug=x", "?gc=1", "?gc=0&debug=0", "?seconds=",
+                              "?seconds=0", "?seconds=x", "?seconds=1", "?seconds=1&debug=1",
+                              "?seconds=1&gc=1", "?seconds=x&debug=1", "?debug=1", "?debug=2"):
+                    self.compare(method, f"/debug/pprof/{name}{query}")
+
+    def shape(self, text):
+        # Theirs is in columns.
+        head, *rest = text.splitlines()
+        rows = [line for line in rest if line.startswith("#\t0x") and line.count("\t") > 2]
+        self.assertTrue(rows)
+        return re.sub(r"\d+", "N", head)
+
+    def test_defaults(self):
+        for name, kind in ("heap", "inuse_space"), ("allocs", "alloc_space"):
+            for server in self.go_like, self.server:
+                profile = server.ask(name).profile()
+                default = profile.strings[profile.top.get(14, [0])[0]]
+                self.assertIn(default, (kind, "" if kind == "inuse_space" else kind))
+        self.assertEqual(profile.period, 524288)
+
+    def test_index(self):
+        """In Go's words, up to what is ours."""
+        theirs, ours = self.go_like.ask("").text, self.server.ask("").text
+        for name in "heap", "allocs":
+            words = [re.search(rf"<li><div class=profile-name>{name}: </div> ([^.<]+)", text)[1]
+                     for text in (theirs, ours)]
+            self.assertEqual(*words)
+            self.assertIn(f"href='{name}?debug=1'", ours)
 
 
 class Pprof(Served):
@@ -214,7 +260,7 @@ class Pprof(Served):
 
     def test_errors(self):
         """Are printed by it."""
-        for path, text in (("heap", "cprof has no heap profiles yet"), ("nope", "Unknown profile"),
+        for path, text in (("heap", "start cprof serve with --heap"), ("nope", "Unknown profile"),
                            ("block?seconds=x", "must be a positive integer")):
             done = subprocess.run(["go", "tool", "pprof", "-top", self.server.url + path],
                                   capture_output=True, text=True, timeout=60,

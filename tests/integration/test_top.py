@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+from heap import is_counted
 from support import CPROF, Case, Target, main, need, victim, wait_for_text
 from test_real import free_port
 from top_screen import tables
@@ -103,6 +104,30 @@ class Shares(Top):
                 found, _ = self.top("-p", target.pid, "--type", types, "-n", "2")
                 self.assertEqual(found[-1].type, shown)
                 self.assertTrue(found[-1].rows, types)
+
+    def test_heap(self):
+        """In use, and allocated in the last interval; the process is as before afterwards."""
+        script = ("import time\nkept = [bytearray(20000)]\nwhile True:\n  time.sleep(0.01)\n"
+                  "  if len(kept) < 2000: kept += [bytearray(20000) for _ in range(6)]\n"
+                  "  else: [bytearray(20000) for _ in range(20)]")
+        with Target(["/usr/bin/python3", "-c", script]) as target:
+            time.sleep(0.3)
+            done = self.cprof("top", "--type", "heap,cpu", "-p", target.pid, "-n", "5",
+                              "--sort", "total-since")
+            self.assertFalse(is_counted(target.pid))
+            self.assert_alive(target)
+        in_use = [float(n) for n in re.findall(r"in use ([\d.]+)MB", done.stdout)]
+        rates = [int(n) for n in re.findall(r"allocations (\d+)/s", done.stdout)]
+        self.assertEqual((len(in_use), done.stdout.count("type heap")), (5, 5))
+        self.assertAlmostEqual(in_use[-1], 2000 * 20000 / 2**20, delta=15, msg=done.stdout)
+        self.assertLess(in_use[0], in_use[-1])
+        self.assertGreater(rates[-1], 500)
+        self.assertRegex(done.stdout, r"\d\d\.\dMB  PyByteArray_Resize  python3")
+
+    def test_heap_of_who_has_none(self):
+        with Target([victim("allocs-static"), "1"], stdin=subprocess.PIPE) as target:
+            done = self.cprof("top", "--type", "heap", "-p", target.pid, expect=2)
+            self.assertIn("statically", done.stderr)
 
     def test_threads(self):
         code = ("import threading, time\n"

@@ -257,6 +257,7 @@ static void packing(void **state)
 	profile_free(sent);
 	profile_free(profile);
 	assert_null(push_pack_config("cpu"));
+	assert_non_null(strstr(push_pack_config("heap"), "\"average\""));
 	assert_non_null(strstr(push_pack_config("block"), "\"block_count\""));
 	assert_non_null(strstr(push_pack_config("mutex"), "\"mutex_duration\""));
 }

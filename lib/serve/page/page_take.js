@@ -10,9 +10,9 @@ function showMessage(text) {
 	element("message").hidden = text === "";
 }
 
-/* "threads" is of one moment. */
+/* "threads" and "heap" are of one moment. */
 function takesTime(type) {
-	return type !== "threads";
+	return type !== "threads" && type !== "heap";
 }
 
 function showProgress(began, seconds) {
