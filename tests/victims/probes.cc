@@ -74,11 +74,15 @@ static void work(const char *library)
 	}
 	last_call(&sink);
 	add_elsewhere(1000);
+#ifndef NO_LIBRARIES
 	if (library) {
 		void *handle = dlopen(library, RTLD_NOW);
 
 		in_library = reinterpret_cast<void (*)(unsigned long)>(dlsym(handle, "add_here"));
 	}
+#else
+	(void)library;
+#endif
 	/* Time to notice it; the caller waits. */
 	if (in_library) {
 		puts("loaded");
