@@ -329,6 +329,32 @@ class Real(CustomCase):
             probe.bind(("127.0.0.1", 0))
             return probe.getsockname()[1]
 
+    def test_a_call_that_lasts(self):
+        """A thread waits in accept when cprof goes, and comes back to nobody, or to another one."""
+        script = ("import socket\ns = socket.create_server(('127.0.0.1', 0))\nkept = []\n"
+                  "while True:\n  kept.append(s.accept())\n  print(len(kept), flush=True)\n")
+        with Target(["/usr/bin/python3", "-c", script]) as target:
+            wait_until(lambda: self.port_of(target.pid))
+            port = self.port_of(target.pid)
+            cprof = self.start(target.pid, "--type", "fd")
+            self.connect(port, 3)
+            wait_until(lambda: target.process.stdout.readline() == b"3\n")
+            # The first one had begun before.
+            self.assertEqual(of(self.end(cprof), "accept"), 2)
+            self.assertFalse(is_counted(target.pid))
+            self.connect(port, 1)
+            self.assertEqual(target.process.stdout.readline(), b"4\n")
+            cprof = self.start(target.pid, "--type", "fd,heap")
+            self.connect(port, 1)
+            self.assertEqual(target.process.stdout.readline(), b"5\n")
+            self.end(cprof, "fd", "heap")
+            # The wait that began with this one ends with the next, at the same addresses.
+            cprof = self.start(target.pid, "--type", "fd,heap")
+            self.connect(port, 3)
+            wait_until(lambda: target.process.stdout.readline() == b"8\n")
+            found = self.end(cprof, "fd", "heap")["fd"]
+            self.assertEqual(of(found, "accept"), 2, stacks(found))
+
     def test_redis(self):
         need("redis-server")
         with Target(["redis-server", "--port", str(self.free_port()), "--save", "", "--bind",
