@@ -302,7 +302,8 @@ static void remove_wire(struct inject *inject)
 /* What a cprof that was killed has left. */
 static int take_over(struct inject *inject)
 {
-	int r = inject->code ? inject_find_left(inject) : 0;
+	/* It had written no slot yet, or given all back, if no wire is mapped. */
+	int r = inject->code && inject->table.mapped_size ? inject_find_left(inject) : 0;
 
 	if (r < 0)
 		return err_trace(r);
