@@ -50,14 +50,21 @@ static void on_log(void *user, enum log_level level, const char *text)
 /* Everything that can be refused is refused before the target is touched. */
 static bool prepare(struct record *record)
 {
-	struct sampler_options *sampler = &record->options.sampling.session.sampler;
+	struct record_options *options = &record->options;
+	struct sampler_options *sampler = &options->sampling.session.sampler;
+	struct record_wanted wanted = {.types = options->heap_only ? 0 : sampler->types,
+				       .heap = options->heap,
+				       .allocs = options->allocs};
 
-	if (!sampling_find(&record->options.sampling))
+	if (!sampling_find(&options->sampling))
 		return false;
-	sampling_target_name(&record->options.sampling, record->name);
-	if (!record_files_open(&record->files, record->options.heap_only ? 0 : sampler->types,
-			       record->options.heap, record->options.allocs,
-			       record->options.output_path, record->name))
+	/* A process that was named is known only now. */
+	if (!options->custom.wanted && !custom_options_resolve(&options->custom, sampler->pid))
+		return false;
+	wanted.customs = options->custom.wanted;
+	wanted.n_customs = options->custom.n_wanted;
+	sampling_target_name(&options->sampling, record->name);
+	if (!record_files_open(&record->files, &wanted, options->output_path, record->name))
 		return false;
 	if (sampler->pid && !target_claim(sampler->pid))
 		return false;
@@ -200,7 +207,7 @@ static int run(struct record *record)
 	if (!sampling_start(&record->options.sampling, &record->running))
 		return CMD_FAILED;
 	record->pid = session_pid(record->running);
-	if (record->options.heap || record->options.allocs) {
+	if (record_options_by_agent(&record->options)) {
 		record->heap = record_heap_start(&record->options, record->pid);
 		if (!record->heap)
 			return CMD_FAILED;

@@ -68,29 +68,45 @@ static bool open_one(struct record_file *file, const char *path, const char *nam
 	return output_open(&file->output, path, name, file->name);
 }
 
-bool record_files_open(struct record_files *files, unsigned types, bool heap, bool allocs,
+static void add(struct record_files *files, const char *name, const struct session_type *type,
+		const struct custom *custom)
+{
+	files->items[files->n++] = (struct record_file){
+		.name = name, .type = type, .custom = custom, .output = {.fd = -1}};
+}
+
+bool record_files_open(struct record_files *files, const struct record_wanted *wanted,
 		       const char *path, const char *name)
 {
 	const struct session_type *type;
-	unsigned n = 0;
 
 	for (unsigned i = 0; (type = session_type_get(i)); i++) {
-		if (types & type->type)
-			files->items[n++] =
-				(struct record_file){type->name, type, .output = {.fd = -1}};
+		if (wanted->types & type->type)
+			add(files, type->name, type, NULL);
 	}
-	if (heap)
-		files->items[n++] = (struct record_file){"heap", .output = {.fd = -1}};
-	if (allocs)
-		files->items[n++] = (struct record_file){"allocs", .output = {.fd = -1}};
-	files->n = n;
-	if (n > 1 && path && !check_path(path))
+	if (wanted->heap)
+		add(files, "heap", NULL, NULL);
+	if (wanted->allocs)
+		add(files, "allocs", NULL, NULL);
+	for (unsigned i = 0; i < wanted->n_customs; i++)
+		add(files, wanted->customs[i]->name, NULL, wanted->customs[i]);
+	if (files->n > 1 && path && !check_path(path))
 		return false;
-	for (unsigned i = 0; i < n; i++) {
-		if (!open_one(&files->items[i], path, name, n > 1))
+	for (unsigned i = 0; i < files->n; i++) {
+		if (!open_one(&files->items[i], path, name, files->n > 1))
 			return false;
 	}
 	return true;
+}
+
+void record_files_set_custom(struct record_files *files, const struct custom *custom,
+			     struct profile *take_profile)
+{
+	for (unsigned i = 0; i < files->n && take_profile; i++) {
+		if (files->items[i].custom == custom)
+			files->items[i].heap = take_ptr(take_profile);
+	}
+	profile_free(take_profile);
 }
 
 int record_files_set_heap(struct record_files *files, struct profile *take_profile)
@@ -101,10 +117,10 @@ int record_files_set_heap(struct record_files *files, struct profile *take_profi
 	for (unsigned i = 0; i < files->n && profile; i++) {
 		struct record_file *file = &files->items[i];
 
-		if (file->type)
+		if (file->type || file->custom)
 			continue;
 		/* The last one has the other's, if there are two. */
-		if (i + 1 < files->n)
+		if (i + 1 < files->n && !files->items[i + 1].custom)
 			r = profile_clone(profile, &file->heap);
 		else
 			file->heap = take_ptr(profile);

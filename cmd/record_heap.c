@@ -42,13 +42,16 @@ static bool print_losses(const struct session_heap_stats *stats)
 	return lost || a->not_live;
 }
 
-static void print(const struct session_heap_stats *stats, unsigned verbose)
+static void print(const struct session_heap_stats *stats, const struct record_options *options)
 {
 	const struct allocs_stats *a = &stats->allocs;
 	char start[32], map[32], stop[32], unmap[32];
 
-	fprintf(stderr, "samples  %" PRIu64 " in %.1f s, %" PRIu64 " of them in use at the end\n",
-		a->samples, (double)stats->elapsed_ns / 1e9, stats->in_use);
+	if (options->heap_rate)
+		fprintf(stderr,
+			"samples  %" PRIu64 " in %.1f s, %" PRIu64 " of them in use at the end\n",
+			a->samples, (double)stats->elapsed_ns / 1e9, stats->in_use);
+	custom_options_print(&options->custom, stats);
 	fprintf(stderr,
 		"pause    all threads %s and one %s to bring the agent in, all %s and one %s to "
 		"take it out\n",
@@ -59,14 +62,14 @@ static void print(const struct session_heap_stats *stats, unsigned verbose)
 		fprintf(stderr,
 			"note     the target ended, or became another program: in use is what "
 			"was up to a second before\n");
-	if (!a->samples)
+	if (!a->samples && options->heap_rate)
 		fprintf(stderr,
 			"note     nothing was sampled: little was allocated, or not through "
 			"malloc and the like of a shared library\n");
 	if (a->inject.took_over)
 		fprintf(stderr,
 			"note     an agent that a killed cprof had left was taken out first\n");
-	if (!verbose)
+	if (!options->verbose)
 		return;
 	fprintf(stderr,
 		"agent    %" PRIu32 " import slots in %" PRIu32 " modules, %" PRIu32
@@ -83,6 +86,15 @@ static void print(const struct session_heap_stats *stats, unsigned verbose)
 	}
 }
 
+/* Why nothing was recorded, and the way out. */
+static void explain(const struct record_options *options, pid_t pid, int why)
+{
+	if (why == INJECT_NOT_IMPORTED)
+		custom_options_explain(&options->custom, pid);
+	else
+		heap_options_explain(pid, why);
+}
+
 struct session_heap *record_heap_start(const struct record_options *options, pid_t pid)
 {
 	const struct session_heap_options heap_options = {
@@ -90,6 +102,8 @@ struct session_heap *record_heap_start(const struct record_options *options, pid
 		.rate = options->heap_rate,
 		.inlines = options->sampling.session.inlines,
 		.command_line = options->sampling.session.command_line,
+		.customs = options->custom.wanted,
+		.n_customs = options->custom.n_wanted,
 	};
 	struct session_heap *heap = NULL;
 	/* A command does not run yet. */
@@ -105,7 +119,7 @@ struct session_heap *record_heap_start(const struct record_options *options, pid
 	if (r < 0)
 		fprintf(stderr, "cprof: cannot profile process %d: %s\n", pid, strerror(-r));
 	else
-		heap_options_explain(pid, r);
+		explain(options, pid, r);
 	return session_heap_free(heap);
 }
 
@@ -132,13 +146,18 @@ int record_heap_finish(const struct record_options *options, struct session_heap
 	int r;
 
 	*ret_stats = (struct session_heap_stats){};
-	r = session_heap_finish(heap, ret_stats, &profile);
+	r = session_heap_finish(heap, ret_stats, options->heap_rate ? &profile : NULL);
 	if (r > 0) {
-		heap_options_explain(pid, r);
+		explain(options, pid, r);
 		return CMD_FAILED;
 	}
-	if (r >= 0)
+	if (r >= 0 && profile)
 		r = record_files_set_heap(files, profile);
+	for (unsigned i = 0; i < options->custom.n_wanted && r >= 0; i++) {
+		r = session_heap_finish_custom(heap, i, &profile);
+		if (r >= 0)
+			record_files_set_custom(files, options->custom.wanted[i], profile);
+	}
 	if (r < 0) {
 		fprintf(stderr, "cprof: cannot profile process %d: %s\n", pid, strerror(-r));
 		return CMD_FAILED;
@@ -150,7 +169,8 @@ bool record_heap_print(const struct record_options *options, const struct sessio
 {
 	bool lost = print_losses(stats);
 
+	lost |= custom_options_losses(&options->custom, stats);
 	if (!options->quiet)
-		print(stats, options->verbose);
+		print(stats, options);
 	return lost;
 }

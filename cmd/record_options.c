@@ -17,6 +17,7 @@ enum {
 	OPTION_EXIT_STATUS = SAMPLING_OPTIONS_END,
 	OPTION_PARKED,
 	OPTION_HEAP_RATE,
+	OPTION_CUSTOM,
 };
 
 static const struct option_row rows[] = {
@@ -29,8 +30,10 @@ static const struct option_row rows[] = {
 	 OPTION_FILE},
 	{SAMPLING_TYPE, "type", "TYPE[,TYPE...]",
 	 "what to measure: cpu (default), wall, block, mutex, threadcreate, threads; heap, "
-	 "allocs; a file for each",
-	 "cpu wall block mutex threadcreate threads heap allocs"},
+	 "allocs, fd, mmap, thread, dlopen, and what --custom and probes name; a file for each",
+	 "cpu wall block mutex threadcreate threads heap allocs fd mmap thread dlopen"},
+	{OPTION_CUSTOM, "custom", "DECLARATION",
+	 "a profile of calls, as 'NAME: add=FUNC[:ret|:argN], remove=FUNC[:argN][, size=argN]'"},
 	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
 	 "heap, allocs: mean bytes between two samples; 1: all (default 524288)"},
 	{OPTION_PARKED, "parked", NULL, "block: also threads that wait in one place all the time"},
@@ -62,7 +65,9 @@ static bool parse_types(struct record_options *options, const char *text)
 			options->heap = true;
 		else if (strcmp(part, "allocs") == 0)
 			options->allocs = true;
-		else if (!sampling_parse(&options->sampling, SAMPLING_TYPE, part))
+		else if (session_type_find(part) || !custom_is_name(part)
+				 ? !sampling_parse(&options->sampling, SAMPLING_TYPE, part)
+				 : !custom_options_want(&options->custom, part))
 			return false;
 	}
 	return copy != NULL;
@@ -76,6 +81,8 @@ static bool parse_one(struct record_options *options, int option, const char *te
 		return true;
 	case SAMPLING_TYPE:
 		return parse_types(options, text);
+	case OPTION_CUSTOM:
+		return custom_options_declare(&options->custom, text);
 	case OPTION_HEAP_RATE:
 		return heap_options_parse_rate(text, &options->heap_rate);
 	case 'o':
@@ -100,35 +107,47 @@ static bool parse_one(struct record_options *options, int option, const char *te
 	}
 }
 
-/* What goes with heap profiles, and with nothing else. */
-static bool check_heap(struct record_options *options)
+/* What goes with what the agent brings, and with nothing else. */
+static bool check_agent(struct record_options *options)
 {
 	struct sampler_options *sampler = &options->sampling.session.sampler;
-	const char *other = sampler->children                      ? "--children"
-			    : options->sampling.tids.n             ? "--tid"
-			    : (sampler->types & SAMPLER_THREADS)   ? "--type threads"
-								   : NULL;
 	bool heap = options->heap || options->allocs;
+	const char *name = options->heap     ? "heap"
+			   : options->allocs ? "allocs"
+					     : custom_options_first(&options->custom);
+	const char *other = sampler->children                    ? "--children"
+			    : options->sampling.tids.n           ? "--tid"
+			    : (sampler->types & SAMPLER_THREADS) ? "--type threads"
+								 : NULL;
 
 	if (!heap && options->heap_rate) {
 		fprintf(stderr, "cprof: --heap-rate goes with --type heap and allocs only.\n");
 		return false;
 	}
-	if (!heap)
+	if (!record_options_by_agent(options))
 		return true;
-	options->heap_rate = options->heap_rate ? options->heap_rate : SESSION_HEAP_RATE;
+	/* A wrong name is told before what it would not go with. */
+	if (!options->sampling.name && !custom_options_resolve(&options->custom, sampler->pid))
+		return false;
+	options->heap_rate = !heap                ? 0
+			     : options->heap_rate ? options->heap_rate
+						  : SESSION_HEAP_RATE;
 	options->heap_only = !sampler->types;
 	/* It starts the command and sees its end, and samples nothing. */
 	sampler->on_demand = options->heap_only;
 	if (sampler->argv && (sampler->types & SAMPLER_CREATE)) {
-		fprintf(stderr, "cprof: a command's threads are traced all the time for "
-				"threadcreate, so that its heap cannot be counted; leave out one "
-				"of them, or use -p PID.\n");
+		fprintf(stderr,
+			"cprof: a command's threads are traced all the time for threadcreate, so "
+			"that its %s cannot be counted; leave out one of them, or use -p PID.\n",
+			name);
 		return false;
 	}
+	if (options->custom.n_wanted && options->push.url) {
+		other = "--push";
+		name = custom_options_first(&options->custom);
+	}
 	if (other)
-		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other,
-			options->heap ? "heap" : "allocs");
+		fprintf(stderr, "cprof: %s does not go with --type %s.\n", other, name);
 	return !other;
 }
 
@@ -144,6 +163,8 @@ static int parse(struct record_options *options, int argc, char **argv)
 		if (option == OPTIONS_BAD || !parse_one(options, option, text))
 			return CMD_USAGE;
 	}
+	if (!custom_options_check(&options->custom))
+		return CMD_USAGE;
 	if (!sampling_check(&options->sampling, argc, argv, "-n NAME") ||
 	    !push_options_check(&options->push))
 		return CMD_USAGE;
@@ -151,7 +172,7 @@ static int parse(struct record_options *options, int argc, char **argv)
 		fprintf(stderr, "cprof: --exit-status goes with -- COMMAND only.\n");
 		return CMD_USAGE;
 	}
-	if (!check_heap(options))
+	if (!check_agent(options))
 		return CMD_USAGE;
 	if (!sampler->types)
 		sampler->types = SAMPLER_CPU;
@@ -183,4 +204,5 @@ void record_options_deinit(struct record_options *options)
 {
 	sampling_deinit(&options->sampling);
 	push_options_deinit(&options->push);
+	custom_options_deinit(&options->custom);
 }

@@ -85,9 +85,18 @@ static void filter_add(struct agent_wire *wire, uint64_t addr, int change)
 	uint8_t *place = &wire->filter[agent_hash(addr, AGENT_FILTER_BITS)];
 	uint8_t was = __atomic_load_n(place, __ATOMIC_RELAXED);
 
+	/* It is for free(3). */
+	if (addr >> AGENT_KEY_BITS)
+		return;
 	while (was != 255 && !__atomic_compare_exchange_n(place, &was, (uint8_t)(was + change), 0,
 							  __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
+}
+
+struct agent_wire *agent_wire_now(void)
+{
+	/* As it is now: the assembly may have read it long ago. */
+	return (struct agent_wire *)*(const volatile uint64_t *)&agent_table.wire;
 }
 
 static struct agent_live *live_at(struct agent_wire *wire, uint64_t addr, unsigned i)
@@ -95,8 +104,7 @@ static struct agent_live *live_at(struct agent_wire *wire, uint64_t addr, unsign
 	return &wire->live[(agent_hash(addr, 16) + i) % AGENT_N_LIVE];
 }
 
-/* Takes an address out of those that live; false when it was not among them. */
-static int live_take(struct agent_wire *wire, uint64_t addr, struct agent_live *ret_was)
+int agent_live_take(struct agent_wire *wire, uint64_t addr, struct agent_live *ret_was)
 {
 	if (addr <= AGENT_LIVE_BUSY)
 		return 0;
@@ -119,13 +127,8 @@ static int live_take(struct agent_wire *wire, uint64_t addr, struct agent_live *
 	return 0;
 }
 
-static void live_put(struct agent_wire *wire, uint64_t addr, uint64_t size, uint64_t id)
+int agent_live_put(struct agent_wire *wire, uint64_t addr, uint64_t size, uint64_t id)
 {
-	struct agent_live stale;
-
-	/* Freed where we do not see it, for instance by a module that was just loaded. */
-	while (live_take(wire, addr, &stale))
-		;
 	for (unsigned i = 0; i < AGENT_LIVE_PROBES; i++) {
 		struct agent_live *live = live_at(wire, addr, i);
 		uint64_t found = __atomic_load_n(&live->addr, __ATOMIC_RELAXED);
@@ -138,13 +141,25 @@ static void live_put(struct agent_wire *wire, uint64_t addr, uint64_t size, uint
 		live->id = id;
 		filter_add(wire, addr, 1);
 		__atomic_store_n(&live->addr, addr, __ATOMIC_RELEASE);
-		return;
+		return 1;
 	}
-	__atomic_fetch_add(&wire->head.n_not_live, 1, __ATOMIC_RELAXED);
+	return 0;
 }
 
-/* Fills a place in samples[]. The stack is copied by the kernel, which knows where it ends. */
-static void put_sample(struct agent_wire *wire, const struct agent_call *call, uint64_t id)
+static void put_alloc(struct agent_wire *wire, uint64_t addr, uint64_t size, uint64_t id)
+{
+	struct agent_live stale;
+
+	/* Freed where we do not see it, for instance by a module that was just loaded. */
+	while (agent_live_take(wire, addr, &stale))
+		;
+	if (!agent_live_put(wire, addr, size, id))
+		__atomic_fetch_add(&wire->head.n_not_live, 1, __ATOMIC_RELAXED);
+}
+
+/* The stack is copied by the kernel, which knows where it ends. */
+void agent_put_sample(struct agent_wire *wire, const struct agent_call *call,
+		      const struct agent_action *action, uint64_t size, uint64_t id)
 {
 	struct agent_lost *lost;
 
@@ -158,12 +173,20 @@ static void put_sample(struct agent_wire *wire, const struct agent_call *call, u
 						 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			continue;
 		sample->id = id;
-		sample->size = call->size;
+		sample->size = size;
+		sample->profile = action ? (uint16_t)(action->profile + 1) : 0;
+		sample->what = action ? action->what : 0;
+		sample->skip = action && action->skip_arg ? agent_skip(call, action) : 0;
 		for (unsigned k = 0; k < AGENT_N_REGS; k++)
 			sample->regs[k] = call->regs[k];
 		sample->n_bytes = agent_copy(wire->head.pid, sample->bytes,
 					     call->regs[AGENT_REG_SP], AGENT_STACK_MAX);
 		__atomic_store_n(&wire->head.states[i], AGENT_SAMPLE_READY, __ATOMIC_RELEASE);
+		return;
+	}
+	if (action) {
+		__atomic_fetch_add(&wire->head.profiles[action->profile].no_stack, 1,
+				   __ATOMIC_RELAXED);
 		return;
 	}
 	lost = &wire->lost[agent_lost_class(call->size)];
@@ -205,7 +228,8 @@ static int before(struct agent_wire *wire, struct agent_call *call)
 		return 0;
 	/* Before it is freed: from then on another thread may get the same address. */
 	if (call->entry->kind == AGENT_FREE || call->entry->kind == AGENT_REALLOC)
-		call->moved = (uint64_t)live_take(wire, call->regs[AGENT_REG_ARG0], &call->old);
+		call->moved =
+			(uint64_t)agent_live_take(wire, call->regs[AGENT_REG_ARG0], &call->old);
 	if (call->entry->kind == AGENT_FREE)
 		return 0;
 	slot = own_slot(wire, call->owner);
@@ -220,15 +244,15 @@ static int before(struct agent_wire *wire, struct agent_call *call)
 
 int agent_before(struct agent_call *call)
 {
-	/* As it is now: the assembly may have read it long ago. */
-	struct agent_wire *wire =
-		(struct agent_wire *)*(const volatile uint64_t *)&agent_table.wire;
+	struct agent_wire *wire = agent_wire_now();
 
 	call->wire = wire;
 	call->sampled = call->moved = 0;
 	if (!wire || !wire->head.on)
 		return 0;
 	__atomic_fetch_add(&wire->head.inside, 1, __ATOMIC_ACQUIRE);
+	if (call->entry->kind >= AGENT_CALL)
+		return agent_custom_before(wire, call);
 	if (before(wire, call))
 		return 1;
 	__atomic_fetch_sub(&wire->head.inside, 1, __ATOMIC_RELEASE);
@@ -240,15 +264,19 @@ int agent_after(struct agent_call *call)
 	struct agent_wire *wire = call->wire;
 	uint64_t addr = call->result, id;
 
+	if (call->entry->kind >= AGENT_CALL) {
+		agent_custom_after(call);
+		return 0;
+	}
 	if (call->entry->kind == AGENT_ALLOC_OUT)
 		addr = call->result == 0 ? *(const uint64_t *)call->regs[AGENT_REG_ARG0] : 0;
 	/* A failed realloc leaves the old block as it was, one to size 0 has freed it. */
 	if (!addr && call->moved && call->size)
-		live_put(wire, call->regs[AGENT_REG_ARG0], call->old.size, call->old.id);
+		put_alloc(wire, call->regs[AGENT_REG_ARG0], call->old.size, call->old.id);
 	if (addr && call->sampled) {
 		id = __atomic_add_fetch(&wire->head.n_samples, 1, __ATOMIC_RELAXED);
-		live_put(wire, addr, call->size, id);
-		put_sample(wire, call, id);
+		put_alloc(wire, addr, call->size, id);
+		agent_put_sample(wire, call, NULL, call->size, id);
 	}
 	__atomic_fetch_sub(&wire->head.inside, 1, __ATOMIC_RELEASE);
 	return !addr && call->entry->sampled != call->entry->original;

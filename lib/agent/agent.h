@@ -10,7 +10,7 @@
 
 #include "agent/agent_wire.h"
 
-/** Bytes of the code area, its first page included; less than a multiple of AGENT_PAGE. */
+/** Bytes of the code area, its table included; less than a multiple of AGENT_PAGE. */
 extern const uint8_t agent_image[];
 extern const size_t agent_image_size;
 
@@ -21,6 +21,8 @@ struct agent_places {
 	uint32_t alloc_arg0, alloc_arg1, alloc_arg2, alloc_args01;
 	uint32_t realloc_arg1, realloc_args12;
 	uint32_t free_arg0;
+	uint32_t custom; /* of AGENT_CALL and AGENT_PROBE */
+	uint32_t back;   /* the original of AGENT_PROBE: returns */
 };
 extern const struct agent_places agent_places;
 

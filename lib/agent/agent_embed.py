@@ -17,7 +17,8 @@ FLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-
 # R_X86_64_NONE, PC32 and PLT32 (psABI, table 4.10).
 RELATIVE = {0, 2, 4}
 WORDS = ["agent_stubs", "agent_alloc_arg0", "agent_alloc_arg1", "agent_alloc_arg2",
-         "agent_alloc_args01", "agent_realloc_arg1", "agent_realloc_args12", "agent_free_arg0"]
+         "agent_alloc_args01", "agent_realloc_arg1", "agent_realloc_args12", "agent_free_arg0",
+         "agent_custom", "agent_back"]
 
 
 class Elf:

@@ -3,10 +3,10 @@
  * What the agent in the target and its reader in cprof share: the layout of two areas of the
  * target's memory. Includes nothing of ours.
  *
- *	code area	the agent's code, behind a page with the table below. Not writable for the
- *			target; cprof writes it through /proc/PID/mem. Once mapped it stays.
+ *	code area	the agent's code, behind the table below. Not writable for the target; cprof
+ *			writes it through /proc/PID/mem. Once mapped it stays.
  *	wire		struct agent_wire: what the agent writes while it counts. Private memory
- *that a child gets zeroed (MADV_WIPEONFORK, madvise(2)), so `on` is 0 there.
+ *			that a child gets zeroed (MADV_WIPEONFORK, madvise(2)), so `on` is 0 there.
  *
  * Also read by the assembler: what it needs comes first, as numbers.
  */
@@ -14,9 +14,11 @@
 
 /* Offsets in struct agent_table, agent_entry, agent_wire and agent_slot. */
 #define AGENT_TABLE_WIRE 16
+#define AGENT_TABLE_FRAME 48
 #define AGENT_TABLE_ENTRIES 64
-#define AGENT_ENTRY_SIZE 32
-#define AGENT_MAX_ENTRIES 120
+#define AGENT_TABLE_SIZE 16384
+#define AGENT_ENTRY_SIZE 64
+#define AGENT_MAX_ENTRIES 255
 #define AGENT_PAGE 4096
 #define AGENT_WIRE_SLOTS 4096
 #define AGENT_N_SLOTS 4096 /* a power of two */
@@ -49,7 +51,51 @@ enum agent_kind {
 	AGENT_ALLOC_OUT, /* posix_memalign(3): 0 is success, the address goes where arg0 points */
 	AGENT_REALLOC,
 	AGENT_FREE,
+	AGENT_CALL,  /* what its actions say */
+	AGENT_PROBE, /* likewise; called by the program itself, as cprof/probe.h does */
 };
+
+/** What a call does to a custom profile. */
+enum agent_what {
+	AGENT_NOTHING,
+	AGENT_ADD,
+	AGENT_REMOVE,
+	AGENT_COUNT, /* adds a number, for ever */
+};
+
+/** Where the key of an entry is. */
+enum agent_key {
+	AGENT_KEY_ARG,  /* an argument: known before the call, which may fail as it likes */
+	AGENT_KEY_RET,  /* the result; 0 and -1 are failures; of an int: what is negative */
+	AGENT_KEY_OUT,  /* the word that an argument points to, when the result is 0 */
+	AGENT_KEY_PAIR, /* two ints there, as pipe(2) leaves them */
+};
+
+enum agent_flag {
+	AGENT_INT = 1,        /* the lower 32 bits are the key */
+	AGENT_MANY = 2,       /* adding a key again makes a second entry */
+	AGENT_IF_ZERO = 4,    /* removed only if the result is 0 */
+	AGENT_PERHAPS = 8,    /* there need not be an entry to be removed */
+	AGENT_JOINABLE = 16,  /* not if a pthread_attr_t of glibc, argument 1, says detached */
+	AGENT_IF_DUP = 32,    /* only if argument 1 is F_DUPFD or F_DUPFD_CLOEXEC of fcntl(2) */
+	AGENT_NO_ORIGIN = 64, /* not if the text that argument 0 points to has a $, which
+				 dlopen(3) replaces by where its caller is */
+};
+
+/** One thing that a call does. Arguments by their number, from 0 on. */
+struct agent_action {
+	uint8_t what;
+	uint8_t profile; /* below AGENT_MAX_PROFILES */
+	uint8_t key, key_arg;
+	uint8_t size_arg; /* 1 + number of the argument with the size; 0: there is none */
+	uint8_t skip_arg; /* likewise, frames to be left out */
+	uint8_t flags;
+	uint8_t pad;
+};
+
+#define AGENT_MAX_ACTIONS 4
+#define AGENT_MAX_PROFILES 32
+#define AGENT_MAX_ARGS 6
 
 /** A wrapped function, as one of its implementations. Addresses are the target's. */
 struct agent_entry {
@@ -58,6 +104,7 @@ struct agent_entry {
 	uint64_t sampled; /* called when the allocation is sampled: the original, or for operator
 			     new the form that returns NULL instead of throwing through our frame */
 	uint32_t kind, size;
+	struct agent_action actions[AGENT_MAX_ACTIONS];
 };
 
 struct agent_table {
@@ -67,7 +114,12 @@ struct agent_table {
 	/* The wire that is mapped, used or not, and how much of its beginning: for the next cprof,
 	 * if this one is killed before it has unmapped it. */
 	uint64_t mapped, mapped_size;
-	uint64_t reserved[2];
+	/* Where calls whose result is needed return to, 0: to the agent itself. It is in a function
+	 * of the dynamic linker, so that who unwinds, as exceptions and pthread_cancel(3) do, finds
+	 * call-frame information: those registers are where that says. What stands there is a call
+	 * through a preserved register, which leads back to the agent. */
+	uint64_t frame;
+	uint64_t reserved;
 	struct agent_entry entries[AGENT_MAX_ENTRIES];
 };
 
@@ -79,9 +131,10 @@ struct agent_slot {
 	uint64_t pad[5];
 };
 
-/** An allocation that was sampled and is not freed yet. */
+/** An allocation that was sampled and is not freed yet, or an entry of a custom profile. */
 struct agent_live {
-	uint64_t addr; /* 0: never used; AGENT_LIVE_FREED, AGENT_LIVE_BUSY; else its address */
+	uint64_t addr; /* 0: never used; AGENT_LIVE_FREED, AGENT_LIVE_BUSY; else its address, or
+			  agent_live_key() */
 	uint64_t size; /* bytes asked for */
 	uint64_t id;   /* of its sample, from 1 on */
 };
@@ -90,6 +143,7 @@ struct agent_live {
 #define AGENT_LIVE_BUSY 2
 #define AGENT_N_LIVE 65536 /* a power of two */
 #define AGENT_LIVE_PROBES 32
+#define AGENT_KEY_BITS 56
 
 enum agent_state {
 	AGENT_SAMPLE_FREE,
@@ -103,12 +157,25 @@ enum agent_state {
 /** The registers of a sampled call at its first instruction, and its stack from there on. */
 struct agent_sample {
 	uint64_t id, size;
+	uint16_t profile; /* 1 + number of a custom one; 0: an allocation */
+	uint16_t what;    /* of a custom one, AGENT_ADD or AGENT_COUNT */
+	uint32_t skip;    /* frames to be left out at the leaf */
 	uint64_t regs[AGENT_N_REGS];
 	uint64_t n_bytes;
 	uint8_t bytes[AGENT_STACK_MAX];
 };
 
 #define AGENT_N_SAMPLES 160
+
+/** Of one custom profile, by atomic additions. */
+struct agent_profile {
+	uint64_t counted;  /* sum of AGENT_COUNT */
+	uint64_t added;    /* entries */
+	uint64_t twice;    /* of them, those whose key had an entry, which they replaced */
+	uint64_t unknown;  /* removed although there was no entry */
+	uint64_t not_live; /* entries without a place in live[] */
+	uint64_t no_stack; /* … in samples[] */
+};
 
 /** Samples that found no place in samples[], of sizes that are about the same. */
 struct agent_lost {
@@ -129,6 +196,7 @@ struct agent_head {
 	uint64_t n_not_live; /* … without a place in live[] */
 	uint64_t n_shared;   /* times that a thread found no slot of its own */
 	uint64_t inside;     /* calls that still use the wire */
+	struct agent_profile profiles[AGENT_MAX_PROFILES];
 	uint32_t states[AGENT_N_SAMPLES];
 };
 
@@ -144,9 +212,11 @@ struct agent_wire {
 };
 
 _Static_assert(offsetof(struct agent_table, wire) == AGENT_TABLE_WIRE, "see above");
+_Static_assert(offsetof(struct agent_table, frame) == AGENT_TABLE_FRAME, "see above");
 _Static_assert(offsetof(struct agent_table, entries) == AGENT_TABLE_ENTRIES, "see above");
 _Static_assert(sizeof(struct agent_entry) == AGENT_ENTRY_SIZE, "see above");
-_Static_assert(sizeof(struct agent_table) <= AGENT_PAGE, "one page");
+_Static_assert(sizeof(struct agent_table) <= AGENT_TABLE_SIZE, "see above");
+_Static_assert(sizeof(struct agent_head) <= AGENT_PAGE, "one page");
 _Static_assert(offsetof(struct agent_wire, slots) == AGENT_WIRE_SLOTS, "see above");
 _Static_assert(offsetof(struct agent_wire, filter) == AGENT_WIRE_FILTER, "see above");
 _Static_assert(offsetof(struct agent_slot, left) == AGENT_SLOT_LEFT, "see above");
@@ -156,6 +226,13 @@ _Static_assert(sizeof(struct agent_wire) <= 8 << 20, "what it may cost the targe
 static inline uint64_t agent_hash(uint64_t key, unsigned bits)
 {
 	return key * (uint64_t)AGENT_HASH >> (64 - bits);
+}
+
+/** What stands for a key of a custom profile among the addresses that live: none of the addresses
+ * of user space has the upper 8 bits. */
+static inline uint64_t agent_live_key(unsigned profile, uint64_t key)
+{
+	return (profile + 1ULL) << AGENT_KEY_BITS | (key & ((1ULL << AGENT_KEY_BITS) - 1));
 }
 
 /** Where a size is in lost[]. */

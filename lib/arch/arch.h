@@ -72,6 +72,11 @@ struct arch_resume {
 	uint64_t resume_pc; /* target address of resume_code */
 };
 
+struct arch_slot {
+	unsigned reg; /* DWARF number */
+	int offset;
+};
+
 struct arch {
 	const char *name;
 	bool (*plt_slot)(const uint8_t *code, size_t size, uint64_t svma, uint64_t *ret_slot);
@@ -99,6 +104,15 @@ struct arch {
 	 * end of signal handlers, sigreturn(2). */
 	const uint8_t *call_code, *resume_code;
 	size_t call_code_size, resume_code_size;
+
+	/* A call through a register that is preserved, and where a function with it must keep its
+	 * caller's registers for the agent to pose as that function: see agent_wire.h. Offsets are
+	 * from the CFA, which is the frame pointer plus frame_cfa. */
+	const uint8_t *frame_code;
+	size_t frame_code_size;
+	const struct arch_slot *frame_slots;
+	unsigned n_frame_slots;
+	int frame_cfa;
 	void (*call_set)(void *user, uint64_t nr, const uint64_t *args, uint64_t pc, uint64_t sp);
 	size_t (*resume_frame)(const struct arch_resume *resume, uint8_t *bytes, size_t cap,
 			       uint64_t *ret_addr);

@@ -106,6 +106,11 @@ static bool plt_slot(const uint8_t *code, size_t size, uint64_t svma, uint64_t *
 static const uint8_t call_code[] = {0x0f, 0x05, 0xc3};
 static const uint8_t resume_code[] = {0x48, 0xc7, 0xc0, __NR_rt_sigreturn, 0, 0, 0, 0x0f, 0x05};
 
+/* call *%rbx, where gcc keeps registers in a function with a frame pointer. */
+static const uint8_t frame_code[] = {0xff, 0xd3};
+static const struct arch_slot frame_slots[] = {{16, -8},  {6, -16},  {15, -24}, {14, -32},
+					       {13, -40}, {12, -48}, {3, -56}};
+
 static const struct arch x86_64 = {
 	.name = "x86_64",
 	.plt_slot = plt_slot,
@@ -131,6 +136,11 @@ static const struct arch x86_64 = {
 	.call_code_size = sizeof(call_code),
 	.resume_code = resume_code,
 	.resume_code_size = sizeof(resume_code),
+	.frame_code = frame_code,
+	.frame_code_size = sizeof(frame_code),
+	.frame_slots = frame_slots,
+	.n_frame_slots = ARRAY_SIZE(frame_slots),
+	.frame_cfa = 16,
 	.call_set = arch_x86_64_call_set,
 	.resume_frame = arch_x86_64_resume_frame,
 	.reloc_jump_slot = R_X86_64_JUMP_SLOT,

@@ -52,13 +52,58 @@ static int check_slots(const struct inject *inject)
 					  "_rjem_malloc"};
 	const struct inject_module *main = inject_module_main(inject);
 
+	if (!inject->options.rate)
+		return INJECT_OK;
 	if (main && module_defines(main->module, own, ARRAY_SIZE(own)))
 		return main->slots.n ? INJECT_OWN_ALLOCATOR : INJECT_NO_SLOTS;
 	for (size_t i = 0; i < inject->modules.n; i++) {
-		if (inject->modules.items[i]->mapped && inject->modules.items[i]->slots.n > 0)
-			return INJECT_OK;
+		const struct inject_module *m = inject->modules.items[i];
+
+		for (size_t k = 0; k < m->slots.n && m->mapped; k++) {
+			if (inject->names.items.items[m->slots.items[k].name].kind < AGENT_CALL)
+				return INJECT_OK;
+		}
 	}
 	return INJECT_NO_SLOTS;
+}
+
+static bool has_slot(const struct inject *inject, size_t name)
+{
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		const struct inject_module *m = inject->modules.items[i];
+
+		for (size_t k = 0; k < m->slots.n && m->mapped; k++) {
+			if (m->slots.items[k].name == (int)name)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Of each custom profile something has to be there, and what is required. */
+static int check_customs(const struct inject *inject)
+{
+	bool wanted[AGENT_MAX_PROFILES] = {}, found[AGENT_MAX_PROFILES] = {};
+
+	for (size_t i = 0; i < inject->names.items.n; i++) {
+		const struct inject_name *name = &inject->names.items.items[i];
+		bool here;
+
+		if (name->kind < AGENT_CALL)
+			continue;
+		here = has_slot(inject, i);
+		if (name->required && !here)
+			return INJECT_NOT_IMPORTED;
+		for (unsigned k = 0; k < AGENT_MAX_ACTIONS; k++) {
+			const struct agent_action *action = &name->actions[k];
+
+			if (action->what != AGENT_ADD && action->what != AGENT_COUNT)
+				continue;
+			wanted[action->profile] = true;
+			found[action->profile] |= here;
+		}
+	}
+	return memcmp(wanted, found, sizeof(found)) == 0 ? INJECT_OK : INJECT_NOT_IMPORTED;
 }
 
 static int look_first(struct inject *inject)
@@ -74,13 +119,16 @@ static int look_first(struct inject *inject)
 	if (r == INJECT_OK)
 		r = check_slots(inject);
 	if (r == INJECT_OK)
+		r = check_customs(inject);
+	if (r == INJECT_OK)
 		r = inject_find_agent(inject);
 	if (r == INJECT_OK && !inject_find_code(inject))
 		r = INJECT_NO_CODE;
 	return r;
 }
 
-int inject_new(struct process *process, uint64_t rate, struct inject **ret_inject)
+int inject_new(struct process *process, const struct inject_options *options,
+	       struct inject **ret_inject)
 {
 	struct inject *inject = calloc(1, sizeof(*inject));
 	int r;
@@ -89,11 +137,13 @@ int inject_new(struct process *process, uint64_t rate, struct inject **ret_injec
 		return err_trace(-ENOMEM);
 	inject->process = process;
 	inject->arch = arch_native();
-	inject->rate = rate;
+	inject->options = *options;
 	inject->mem_fd = openat(process_dirfd(process), "mem", O_RDWR | O_CLOEXEC);
 	/* Without its descriptors it is looked for stops now and then. */
 	(void)tracee_wake_init(&inject->wake);
 	r = inject->mem_fd < 0 ? INJECT_DENIED : tracee_set_new(&inject->set);
+	if (r == 0)
+		r = inject_names_fill(&inject->names, options);
 	if (r == 0)
 		r = module_map_new(process, &inject->map);
 	if (r == 0)
@@ -126,7 +176,9 @@ static bool write_table(struct inject *inject)
 {
 	struct agent_table *table = &inject->table;
 
-	return inject_write(inject, inject->code + AGENT_TABLE_ENTRIES, table->entries,
+	return inject_write(inject, inject->code + AGENT_TABLE_FRAME, &table->frame,
+			    sizeof(table->frame)) &&
+	       inject_write(inject, inject->code + AGENT_TABLE_ENTRIES, table->entries,
 			    table->n_entries * sizeof(*table->entries)) &&
 	       inject_write(inject, inject->code + offsetof(struct agent_table, n_entries),
 			    &table->n_entries, sizeof(table->n_entries));
@@ -147,8 +199,15 @@ static void restore(struct inject *inject)
 /* Until it was mapped, the code area was planned to be at address 0. */
 static void rebase(struct inject *inject)
 {
-	for (uint32_t i = 0; i < inject->table.n_entries; i++)
-		inject->table.entries[i].handler += inject->code;
+	for (uint32_t i = 0; i < inject->table.n_entries; i++) {
+		struct agent_entry *entry = &inject->table.entries[i];
+
+		entry->handler += inject->code;
+		if (entry->kind == AGENT_PROBE) {
+			entry->original += inject->code;
+			entry->sampled += inject->code;
+		}
+	}
 	for (size_t i = 0; i < inject->modules.n; i++) {
 		struct inject_module *m = inject->modules.items[i];
 
@@ -217,11 +276,36 @@ void inject_remove_wire(struct inject *inject)
 	inject->wire = 0;
 }
 
+/* Without a place for exceptions to pass through, functions that somebody has declared, and that
+ * may throw, are not called by the agent. */
+static int check_frame(const struct inject *inject)
+{
+	for (size_t i = 0; i < inject->names.items.n && !inject->table.frame; i++) {
+		const struct inject_name *name = &inject->names.items.items[i];
+
+		for (unsigned k = 0; k < AGENT_MAX_ACTIONS && name->required; k++) {
+			const struct agent_action *action = &name->actions[k];
+
+			if ((action->what == AGENT_ADD && action->key != AGENT_KEY_ARG) ||
+			    action->flags & AGENT_IF_ZERO)
+				return INJECT_NO_FRAME;
+		}
+	}
+	return INJECT_OK;
+}
+
 static int start(struct inject *inject)
 {
 	int r = inject_take_over(inject);
 	bool is_new = !inject->code;
 
+	inject->table.frame = inject_find_frame(inject);
+	if (r == INJECT_OK)
+		r = check_frame(inject);
+	/* What custom ones did belongs to earlier times. */
+	for (uint32_t i = 0; i < inject->table.n_entries; i++)
+		memset(inject->table.entries[i].actions, 0,
+		       sizeof(inject->table.entries[i].actions));
 	if (r == INJECT_OK && inject_plan(inject) == 0)
 		r = INJECT_NO_SLOTS;
 	if (r == INJECT_OK)
@@ -292,6 +376,7 @@ struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats
 	for (size_t i = 0; i < inject->modules.n; i++)
 		inject_module_free(inject->modules.items[i]);
 	vec_deinit(&inject->modules);
+	vec_deinit(&inject->names.items);
 	vec_deinit(&inject->order);
 	vec_deinit(&inject->stopped);
 	process_tasks_deinit(&inject->tasks);

@@ -25,9 +25,25 @@
 #include <stdint.h>
 
 #include "agent/agent_wire.h"
+#include "base/vec.h"
 #include "process/process.h"
 
 struct inject;
+
+/** What a function does to a custom profile. */
+struct inject_custom {
+	const char *function; /* as it is imported; or the name of a probe */
+	struct agent_action action;
+	bool is_probe; /* a probe of cprof/probe.h, with the `what` of the action */
+	bool required; /* somebody has to import it */
+};
+
+/** What is counted. */
+struct inject_options {
+	uint64_t rate; /* mean bytes between two samples; 1: every allocation; 0: none */
+	const struct inject_custom *customs;
+	unsigned n_customs;
+};
 
 enum inject_result {
 	INJECT_OK = 0,
@@ -41,6 +57,9 @@ enum inject_result {
 	INJECT_NO_THREAD,     /* no thread could be stopped where that is safe */
 	INJECT_NO_MEMORY,     /* the target may not map more: a limit, or a policy */
 	INJECT_DENIED,        /* tracing it, or writing to it, was refused */
+	INJECT_NOT_IMPORTED,  /* no module imports what a custom profile is of */
+	INJECT_NO_FRAME,      /* the result of a declared function is needed, and what it may throw
+				 could not pass */
 	INJECT_SHARED,        /* another thread of this process traces its threads all the time */
 };
 
@@ -55,16 +74,38 @@ struct inject_stats {
 	uint32_t left_eintr;           /* calls that a stop ended with EINTR */
 	bool took_over;                /* an agent was there, which a killed cprof had left */
 	bool left_wire;                /* its memory stays mapped: a thread may be inside */
+	uint32_t n_left_out; /* slots of functions that look for files next to their caller */
 };
+
+/** May a function be wrapped for a custom profile? Not those that return twice or look at who calls
+ * them. */
+bool inject_may_wrap(const char *function);
 
 /**
  * Looks at the modules of a process.
  *
  * @param process	borrowed; for this thread
- * @param rate	mean bytes between two samples; 1: every allocation
- * @return an enum inject_result, -ENOMEM
+ * @param options	borrowed until it is freed
+ * @return an enum inject_result, -ENOMEM; -EINVAL for a function with more than AGENT_MAX_ACTIONS
+ *	   actions, or that is also counted as an allocation
  */
-int inject_new(struct process *process, uint64_t rate, struct inject **ret_inject);
+int inject_new(struct process *process, const struct inject_options *options,
+	       struct inject **ret_inject);
+
+/** What a process could be asked for. */
+struct inject_import {
+	const char *module, *function; /* the module's path */
+};
+struct inject_list {
+	VEC(struct inject_import) imports; /* of functions, by module */
+	VEC(char *) probes;                /* names, each once */
+	VEC(char *) strings;               /* those of the imports */
+};
+
+/** Lists the functions that modules import, and the probes in them; the process is not touched.
+ * Returns 0, -ESRCH or -ENOMEM; to be released in any case. */
+int inject_list_read(struct process *process, struct inject_list *list);
+void inject_list_deinit(struct inject_list *list);
 
 /** Has a program that begins not loaded its libraries yet? Also true between two images, and of one
  * that loads a module; false of static ones. Looks only. */

@@ -6,8 +6,11 @@
 
 int inject_take_over(struct inject *inject)
 {
-	int r;
+	/* It had written no slot yet, or given all back, if no wire is mapped. */
+	int r = inject->code && inject->table.mapped_size ? inject_find_left(inject) : 0;
 
+	if (r < 0)
+		return err_trace(r);
 	if (!inject->code || !(inject->table.mapped_size || inject_plan_back(inject)))
 		return INJECT_OK;
 	inject->wire = inject->table.mapped;
@@ -20,10 +23,13 @@ int inject_take_over(struct inject *inject)
 	return r;
 }
 
+/* Nothing is asked for. */
+static const struct inject_options nothing;
+
 int inject_left(struct process *process, enum inject_remains *ret_remains)
 {
 	struct inject *inject;
-	int r = inject_new(process, 1, &inject);
+	int r = inject_new(process, &nothing, &inject);
 
 	*ret_remains = INJECT_REMAINS_NONE;
 	if (r == INJECT_OTHER_AGENT) {
@@ -43,7 +49,7 @@ int inject_left(struct process *process, enum inject_remains *ret_remains)
 int inject_cleanup(struct process *process, struct inject_stats *ret_stats)
 {
 	struct inject *inject;
-	int r = inject_new(process, 1, &inject);
+	int r = inject_new(process, &nothing, &inject);
 
 	if (r != INJECT_OK)
 		return r < 0 ? err_trace(r) : r;

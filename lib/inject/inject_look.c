@@ -37,7 +37,7 @@ static int get_module(struct inject *inject, struct module *module, struct injec
 	slot = vec_push(&inject->modules);
 	if (!slot)
 		return err_trace(-ENOMEM);
-	r = inject_module_new(module, inject->arch, slot);
+	r = inject_module_new(module, inject->arch, &inject->names, slot);
 	if (r < 0) {
 		inject->modules.n--;
 		return err_trace(r);
@@ -139,8 +139,10 @@ struct inject_module *inject_module_main(const struct inject *inject)
 uint64_t inject_resolve(const struct inject *inject, int name)
 {
 	for (size_t i = 0; i < inject->order.n; i++) {
-		if (inject->order.items[i]->mapped && inject->order.items[i]->exports[name])
-			return inject->order.items[i]->exports[name];
+		uint64_t addr = inject->order.items[i]->exports[name];
+
+		if (inject->order.items[i]->mapped && addr)
+			return addr == INJECT_AMBIGUOUS ? 0 : addr;
 	}
 	return 0;
 }

@@ -172,7 +172,7 @@ static bool fill_wire(struct inject *inject)
 	struct iovec remote = {(void *)(uintptr_t)inject->wire, local.iov_len};
 
 	head.on = 1;
-	head.rate = inject->rate;
+	head.rate = inject->options.rate;
 	head.pid = (uint64_t)inject->inner_pid;
 	(void)getrandom(&head.seed, sizeof(head.seed), GRND_NONBLOCK);
 	return process_vm_writev(process_pid(inject->process), &local, 1, &remote, 1, 0) ==

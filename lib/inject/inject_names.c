@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The functions that are wrapped: C11 and C23, POSIX, glibc, jemalloc(3), and the replaceable forms
- * of operator new and delete as the Itanium C++ ABI names them on 64-bit CPUs.
+ * The functions that are wrapped: those of custom profiles, and those of the heap: C11 and C23,
+ * POSIX, glibc, jemalloc(3), and the replaceable forms of operator new and delete as the Itanium
+ * C++ ABI names them on 64-bit CPUs.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "inject/inject_priv.h"
 
 #define NEW(name, nothrow)                                                                         \
@@ -21,7 +24,7 @@
 		name, AGENT_FREE                                                                   \
 	}
 
-const struct inject_name inject_names[] = {
+static const struct inject_name heap_names[] = {
 	{"malloc", AGENT_ALLOC, AGENT_SIZE_ARG0},
 	{"calloc", AGENT_ALLOC, AGENT_SIZE_ARGS01},
 	{"realloc", AGENT_REALLOC, AGENT_SIZE_ARG1},
@@ -61,14 +64,114 @@ const struct inject_name inject_names[] = {
 	DELETE("_ZdaPvSt11align_val_tRKSt9nothrow_t"),
 };
 
-const unsigned inject_n_names = ARRAY_SIZE(inject_names);
-_Static_assert(ARRAY_SIZE(inject_names) <= INJECT_MAX_NAMES, "there is an array of them");
+/* They return twice or never, or do what they do for their caller, whom they find by their return
+ * address or by unwinding. */
+static const char *const not_wrapped[] = {
+	"setjmp",
+	"_setjmp",
+	"__setjmp",
+	"sigsetjmp",
+	"__sigsetjmp",
+	"longjmp",
+	"_longjmp",
+	"siglongjmp",
+	"__longjmp_chk",
+	"vfork",
+	"__vfork",
+	"getcontext",
+	"setcontext",
+	"swapcontext",
+	"dlsym",
+	"dlvsym",
+	"dlmopen",
+	"__tls_get_addr",
+	"__libc_start_main",
+	"pthread_exit",
+	"backtrace",
+	"mcount",
+	"_mcount",
+	"__fentry__",
+	"__cxa_throw",
+	"__cxa_rethrow",
+	"_exit",
+	"exit",
+	"abort",
+	"__stack_chk_fail",
+};
 
-int inject_name_find(const char *name)
+bool inject_may_wrap(const char *function)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(inject_names); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(not_wrapped); i++) {
+		if (strcmp(function, not_wrapped[i]) == 0)
+			return false;
+	}
+	return strncmp(function, "_Unwind_", strlen("_Unwind_")) != 0;
+}
+
+static int add_custom(struct inject_names *names, const struct inject_custom *custom)
+{
+	int at = custom->is_probe ? inject_name_probe(names, custom->function, custom->action.what)
+				  : inject_name_find(names, custom->function);
+	struct inject_name *name = at < 0 ? vec_push(&names->items) : &names->items.items[at];
+
+	if (!name)
+		return err_trace(-ENOMEM);
+	if (at < 0)
+		*name = (struct inject_name){
+			.name = custom->function,
+			.kind = custom->is_probe ? AGENT_PROBE : AGENT_CALL,
+			/* dlopen(3) searches where its caller's module says. */
+			.when = strcmp(custom->function, "dlopen") == 0 ? INJECT_AS_MAIN
+									: INJECT_CUSTOM,
+		};
+	else if (name->kind < AGENT_CALL)
+		return -EINVAL;
+	name->required |= custom->required;
+	for (unsigned i = 0; i < AGENT_MAX_ACTIONS; i++) {
+		if (name->actions[i].what == AGENT_NOTHING) {
+			name->actions[i] = custom->action;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int inject_names_fill(struct inject_names *names, const struct inject_options *options)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(heap_names) && options->rate; i++) {
+		struct inject_name *name = vec_push(&names->items);
+
+		if (!name)
+			return err_trace(-ENOMEM);
+		*name = heap_names[i];
+	}
+	for (unsigned i = 0; i < options->n_customs && r == 0; i++)
+		r = add_custom(names, &options->customs[i]);
+	return r;
+}
+
+int inject_name_find(const struct inject_names *names, const char *name)
+{
+	for (size_t i = 0; i < names->items.n; i++) {
+		const struct inject_name *known = &names->items.items[i];
+
 		/* Most names of a table differ in the first bytes. */
-		if (inject_names[i].name[0] == name[0] && strcmp(inject_names[i].name, name) == 0)
+		if (known->name[0] == name[0] && known->kind != AGENT_PROBE &&
+		    strcmp(known->name, name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+int inject_name_probe(const struct inject_names *names, const char *name, unsigned what)
+{
+	for (size_t i = 0; i < names->items.n; i++) {
+		const struct inject_name *known = &names->items.items[i];
+
+		if (known->kind == AGENT_PROBE && known->actions[0].what == what &&
+		    strcmp(known->name, name) == 0)
 			return (int)i;
 	}
 	return -1;
@@ -96,6 +199,9 @@ uint32_t inject_name_handler(const struct inject_name *name)
 						     : agent_places.realloc_args12;
 	case AGENT_FREE:
 		break;
+	case AGENT_CALL:
+	case AGENT_PROBE:
+		return agent_places.custom;
 	}
 	return agent_places.free_arg0;
 }

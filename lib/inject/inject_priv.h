@@ -9,29 +9,39 @@
 #include "tracee/tracee.h"
 #include "tracee/tracee_wake.h"
 
-#define INJECT_MAX_NAMES 64
-
 /* Who is wrapped; what the implementation calls in turn must not be counted twice. */
 enum inject_when {
 	INJECT_ALWAYS,
-	INJECT_WITH_MALLOC,  /* only where the same module defines malloc: else it forwards to it */
-	INJECT_NOT_FROM_LIBC /* that of a C library calls realloc through its own import table */
+	INJECT_WITH_MALLOC, /* only where the same module defines malloc: else it forwards to it */
+	INJECT_NOT_FROM_LIBC, /* that of a C library calls realloc through its own import table */
+	INJECT_CUSTOM,        /* whatever it is, if it is code */
+	INJECT_AS_MAIN        /* likewise, where the caller may as well be the main program */
 };
 
-/* A function that allocates or frees. */
+/* A function that allocates or frees, one that a custom profile is of, or a probe. */
 struct inject_name {
 	const char *name;
 	enum agent_kind kind;
 	enum agent_size size;
 	enum inject_when when;
 	const char *nothrow; /* the form of it that does not throw, NULL: it never does */
+	struct agent_action actions[AGENT_MAX_ACTIONS]; /* of AGENT_CALL and AGENT_PROBE */
+	bool required;
 };
 
-extern const struct inject_name inject_names[];
-extern const unsigned inject_n_names;
+struct inject_names {
+	VEC(struct inject_name) items;
+};
 
-/** Its number, or -1. */
-int inject_name_find(const char *name);
+/** Those that allocate and free, if options->rate is set, and the custom ones. Returns 0, -EINVAL
+ * or -ENOMEM, as inject_new() says. */
+int inject_names_fill(struct inject_names *names, const struct inject_options *options);
+
+/** A function's number, or -1. */
+int inject_name_find(const struct inject_names *names, const char *name);
+
+/** That of a probe of a name, or -1. */
+int inject_name_probe(const struct inject_names *names, const char *name, unsigned what);
 
 /** Offset in the code area of what handles it. */
 uint32_t inject_name_handler(const struct inject_name *name);
@@ -40,7 +50,7 @@ uint32_t inject_name_handler(const struct inject_name *name);
 struct inject_slot {
 	uint64_t addr; /* target address of the word */
 	uint64_t old, new;
-	int name;
+	int name;     /* -1: none that is wanted, but an agent may be in it */
 	bool lazy;    /* of a linkage table: may still lead to the dynamic linker */
 	bool defined; /* the module has such a function itself */
 	bool wanted;  /* to be written at the next stop */
@@ -52,17 +62,22 @@ struct inject_module {
 	uint64_t dynamic;    /* target address of its dynamic section, 0: none */
 	bool mapped;         /* at the last look */
 	bool defines_malloc, is_libc, is_glibc;
-	uint64_t exports[INJECT_MAX_NAMES];   /* target addresses, 0: none */
-	uint64_t canonical[INJECT_MAX_NAMES]; /* of an entry in its linkage table that stands for
-						 the function everywhere (psABI, "Function
-						 Addresses"); 0: none */
+	bool has_path;       /* looks for libraries in directories of its own */
+	uint64_t *exports;   /* by name: target addresses, 0: none */
+	uint64_t *canonical; /* of an entry in its linkage table that stands for the function
+				everywhere (psABI, "Function Addresses"); 0: none */
 	VEC(struct inject_slot) slots;
+	VEC(uint64_t) others; /* slots of other names: of an agent that was left, perhaps */
 };
+
+/* An address in `exports` that cannot be told: several versions, or a resolver. */
+#define INJECT_AMBIGUOUS UINT64_MAX
 
 struct inject {
 	struct process *process;
 	const struct arch *arch;
-	uint64_t rate;
+	struct inject_options options;
+	struct inject_names names;
 	struct process_mark mark; /* of the image that all of this is in */
 	struct module_map *map;
 	struct process_maps maps;
@@ -99,8 +114,25 @@ int inject_take_over(struct inject *inject);
 
 /** What a module exports and imports of the names. Returns 0 or -ENOMEM. */
 int inject_module_new(struct module *module, const struct arch *arch,
-		      struct inject_module **ret_module);
+		      const struct inject_names *names, struct inject_module **ret_module);
 struct inject_module *inject_module_free(struct inject_module *module);
+
+/** Tells each function that a module imports. Returns what `tell` did if that is not 0. */
+int inject_module_imports(struct module *module, const struct arch *arch,
+			  int (*tell)(void *user, const char *function), void *user);
+
+/* --- inject_probe.c --- */
+
+/* A place that cprof/probe.h has made. */
+struct inject_probe {
+	uint64_t cell;    /* target address of its function pointer */
+	const char *name; /* in the module's bytes */
+	unsigned what;    /* an enum agent_what */
+};
+
+/** Tells each of a module's probes. Returns what `tell` did if that is not 0. */
+int inject_module_probes(struct module *module,
+			 int (*tell)(void *user, const struct inject_probe *probe), void *user);
 
 /* --- inject_look.c --- */
 
@@ -125,9 +157,19 @@ unsigned inject_plan(struct inject *inject);
 /** Which slots point at the agent: wants them back as they were. Returns how many. */
 unsigned inject_plan_back(struct inject *inject);
 
+/** Adds those of names that are not wanted now, but pointed at the agent by a cprof that was
+ * killed. Returns 0 or -ENOMEM. */
+int inject_find_left(struct inject *inject);
+
 /** Finds an agent that is mapped already. Returns INJECT_OK, with inject->code and what its table
  * says if there is one; or INJECT_OTHER_AGENT. */
 int inject_find_agent(struct inject *inject);
+
+/* --- inject_frame.c --- */
+
+/** Where in the dynamic linker calls of the agent may return to, as agent_table.frame says. 0:
+ * there is no such place. */
+uint64_t inject_find_frame(struct inject *inject);
 
 /* --- inject_memory.c --- */
 

@@ -31,10 +31,25 @@ static bool is_canonical(const struct inject *inject, int name, uint64_t addr)
 	return false;
 }
 
-/* Is this implementation one that is to be wrapped? */
-static bool is_wanted(const struct inject_module *from, const struct inject_module *of, int name)
+/* Called by the agent, whom the dynamic linker does not know, a function that looks at its caller
+ * takes the main program for it (glibc 2.36, elf/dl-open.c). Is that the same for this module? */
+static bool is_like_main(const struct inject *inject, const struct inject_module *m)
 {
-	switch (inject_names[name].when) {
+	const struct inject_module *main = inject_module_main(inject);
+	bool loaded = false;
+
+	if (m == main)
+		return true;
+	for (size_t i = 0; i < inject->order.n; i++)
+		loaded |= inject->order.items[i] == m;
+	return main && loaded && !main->has_path && !m->has_path;
+}
+
+/* Is this implementation one that is to be wrapped? */
+static bool is_wanted(struct inject *inject, const struct inject_module *from,
+		      const struct inject_module *of, int name)
+{
+	switch (inject->names.items.items[name].when) {
 	case INJECT_ALWAYS:
 		break;
 	case INJECT_WITH_MALLOC:
@@ -45,42 +60,81 @@ static bool is_wanted(const struct inject_module *from, const struct inject_modu
 		if (of->is_libc)
 			return false;
 		break;
+	case INJECT_CUSTOM:
+		return true;
+	case INJECT_AS_MAIN:
+		if (is_like_main(inject, from))
+			return true;
+		inject->stats.n_left_out++;
+		return false;
 	}
 	/* glibc's own functions get their memory through its own slots; none of those that are
 	 * wrapped does (malloc/malloc.c, 2.36). musl's calloc(3) does. */
 	return of != from || of->is_glibc;
 }
 
-/* The stub of an implementation, made if it is new; 0: there is none, or no more. */
-static uint64_t stub_for(struct inject *inject, const struct inject_module *of, int name,
-			 uint64_t original)
+static bool has_actions(const struct agent_entry *entry)
 {
-	const struct inject_name *what = &inject_names[name];
+	return entry->actions[0].what != AGENT_NOTHING;
+}
+
+/* The stub of an entry, which may be there already; 0: there are no more. What a custom one does is
+ * told anew each time, and other stubs of its function are left over from before. */
+static uint64_t stub_of(struct inject *inject, const struct agent_entry *wanted)
+{
 	struct agent_table *table = &inject->table;
-	uint64_t handler = inject->code + inject_name_handler(what), sampled = original;
 	uint32_t at;
 
-	if (what->nothrow) {
-		sampled = of->exports[inject_name_find(what->nothrow)];
-		if (!sampled)
-			return 0;
-	}
 	for (at = 0; at < table->n_entries; at++) {
 		const struct agent_entry *entry = &table->entries[at];
 
-		if (entry->original == original && entry->handler == handler &&
-		    entry->sampled == sampled && entry->kind == what->kind)
+		if (entry->original == wanted->original && entry->handler == wanted->handler &&
+		    entry->sampled == wanted->sampled && entry->kind == wanted->kind &&
+		    (!has_actions(entry) ||
+		     memcmp(entry->actions, wanted->actions, sizeof(entry->actions)) == 0))
 			break;
 	}
 	if (at == AGENT_MAX_ENTRIES)
 		return 0;
-	if (at == table->n_entries)
-		table->entries[table->n_entries++] = (struct agent_entry){.original = original,
-									  .handler = handler,
-									  .sampled = sampled,
-									  .kind = what->kind,
-									  .size = what->size};
+	table->entries[at] = *wanted;
+	table->n_entries = MAX(table->n_entries, at + 1);
 	return inject->code + agent_places.stubs + AGENT_STUB_SIZE * at;
+}
+
+/* The stub of an implementation; 0: there is none, or no more. of: NULL for a probe. */
+static uint64_t stub_for(struct inject *inject, const struct inject_module *of, int name,
+			 uint64_t original)
+{
+	const struct inject_name *what = &inject->names.items.items[name];
+	struct agent_entry entry = {.original = original,
+				    .handler = inject->code + inject_name_handler(what),
+				    .sampled = original,
+				    .kind = what->kind,
+				    .size = what->size};
+
+	if (what->nothrow) {
+		entry.sampled = of->exports[inject_name_find(&inject->names, what->nothrow)];
+		if (!entry.sampled)
+			return 0;
+	}
+	memcpy(entry.actions, what->actions, sizeof(entry.actions));
+	return stub_of(inject, &entry);
+}
+
+static bool plan_probe(struct inject *inject, struct inject_slot *slot)
+{
+	if (slot->old)
+		return false;
+	slot->new = stub_for(inject, NULL, slot->name, inject->code + agent_places.back);
+	slot->wanted = slot->new != 0;
+	return slot->wanted;
+}
+
+static bool is_code(const struct inject *inject, uint64_t addr)
+{
+	const struct process_mapping *m = process_maps_find(&inject->maps, addr);
+
+	return m && m->exec;
 }
 
 static bool plan_slot(struct inject *inject, struct inject_module *m, struct inject_slot *slot)
@@ -89,8 +143,12 @@ static bool plan_slot(struct inject *inject, struct inject_module *m, struct inj
 	uint64_t original;
 
 	slot->wanted = false;
-	if (process_read(inject->process, slot->addr, &slot->old, 8) != 8 || !slot->old ||
+	if (slot->name < 0 || process_read(inject->process, slot->addr, &slot->old, 8) != 8 ||
 	    is_ours(inject, slot->old))
+		return false;
+	if (inject->names.items.items[slot->name].kind == AGENT_PROBE)
+		return plan_probe(inject, slot);
+	if (!slot->old)
 		return false;
 	original = slot->old;
 	if (slot->lazy && !slot->defined && inject_module_at(inject, original) == m)
@@ -100,7 +158,7 @@ static bool plan_slot(struct inject *inject, struct inject_module *m, struct inj
 	of = original ? inject_module_at(inject, original) : NULL;
 	if (!original)
 		inject->stats.n_unresolved++;
-	if (!of || !is_wanted(m, of, slot->name))
+	if (!of || !is_code(inject, original) || !is_wanted(inject, m, of, slot->name))
 		return false;
 	slot->new = stub_for(inject, of, slot->name, original);
 	slot->wanted = slot->new != 0;
@@ -111,7 +169,7 @@ unsigned inject_plan(struct inject *inject)
 {
 	unsigned n = 0;
 
-	inject->stats.n_unresolved = 0;
+	inject->stats.n_unresolved = inject->stats.n_left_out = 0;
 	for (size_t i = 0; i < inject->modules.n; i++) {
 		struct inject_module *m = inject->modules.items[i];
 
@@ -130,20 +188,44 @@ unsigned inject_plan_back(struct inject *inject)
 
 		for (size_t k = 0; k < m->slots.n; k++) {
 			struct inject_slot *slot = &m->slots.items[k];
-			uint64_t at;
+			const struct agent_entry *entry;
 
 			slot->wanted = false;
 			if (!m->mapped ||
 			    process_read(inject->process, slot->addr, &slot->old, 8) != 8 ||
 			    !is_ours(inject, slot->old))
 				continue;
-			at = (slot->old - inject->code - agent_places.stubs) / AGENT_STUB_SIZE;
-			slot->new = inject->table.entries[at].original;
-			slot->wanted = slot->new != 0;
+			entry = &inject->table
+					 .entries[(slot->old - inject->code - agent_places.stubs) /
+						  AGENT_STUB_SIZE];
+			slot->new = entry->kind == AGENT_PROBE ? 0 : entry->original;
+			slot->wanted = entry->original != 0;
 			n += slot->wanted;
 		}
 	}
 	return n;
+}
+
+int inject_find_left(struct inject *inject)
+{
+	for (size_t i = 0; i < inject->modules.n; i++) {
+		struct inject_module *m = inject->modules.items[i];
+
+		for (size_t k = 0; k < m->others.n && m->mapped; k++) {
+			struct inject_slot *slot;
+			uint64_t found;
+
+			if (process_read(inject->process, m->others.items[k], &found, 8) != 8 ||
+			    !is_ours(inject, found))
+				continue;
+			slot = vec_push(&m->slots);
+			if (!slot)
+				return err_trace(-ENOMEM);
+			slot->addr = m->others.items[k];
+			slot->name = -1;
+		}
+	}
+	return 0;
 }
 
 /* The very code that this cprof would map? */
@@ -154,8 +236,8 @@ static bool is_same_code(struct inject *inject, uint64_t code)
 	return bytes &&
 	       process_read(inject->process, code, bytes, agent_image_size) ==
 		       (ssize_t)agent_image_size &&
-	       memcmp(bytes + AGENT_PAGE, agent_image + AGENT_PAGE,
-		      agent_image_size - AGENT_PAGE) == 0;
+	       memcmp(bytes + AGENT_TABLE_SIZE, agent_image + AGENT_TABLE_SIZE,
+		      agent_image_size - AGENT_TABLE_SIZE) == 0;
 }
 
 static bool read_table(struct inject *inject, uint64_t code, struct agent_table *ret_table)

@@ -10,17 +10,25 @@
 #include "base/err.h"
 #include "base/map64.h"
 #include "base/vec.h"
+#include "session/custom_profile.h"
 
 /* Ids that are missing in a row. */
 #define MAX_LOST (1UL << 24)
 /* Samples after which those that do not live are forgotten. */
 #define FULL (1UL << 20)
 
-/* Samples of one stack and size. */
+/* In the place of labels, for the index: a custom profile and what is skipped. */
+#define CUSTOM_KEY (1U << 31)
+#define MAX_SKIP 0xffffU
+
+/* Samples of one stack and size; of a custom profile those of one stack. */
 struct bucket {
 	uint32_t stack, labels;
+	uint32_t profile, skip; /* of a custom one, from 1 on; 0: allocations */
 	uint64_t size;
 	uint64_t allocs, in_use; /* in use: when a copy was made last */
+	uint64_t bytes;          /* likewise, of a custom profile */
+	uint64_t counted;
 };
 
 struct heap_profile {
@@ -108,14 +116,30 @@ static int get_bucket(struct heap_profile *heap, uint32_t stack, uint64_t size, 
 	return 0;
 }
 
-int heap_profile_add(struct heap_profile *heap, uint64_t id, uint64_t size, uint32_t stack)
+static int get_custom(struct heap_profile *heap, uint32_t stack, uint32_t profile, uint32_t skip,
+		      uint32_t *ret_place)
 {
-	uint32_t place;
-	int r = get_bucket(heap, stack, size, &place);
+	struct bucket *bucket;
+	uint64_t *place;
+	uint32_t key = CUSTOM_KEY | profile << 16 | MIN(skip, MAX_SKIP);
+	int r = map64_put(&heap->index, (uint64_t)stack << 32 | key, &place);
 
 	if (r < 0)
 		return err_trace(r);
-	heap->buckets.items[place].allocs++;
+	if (r == 0) {
+		bucket = vec_push(&heap->buckets);
+		if (!bucket)
+			return err_trace(-ENOMEM);
+		*bucket = (struct bucket){
+			.stack = stack, .profile = profile, .skip = MIN(skip, MAX_SKIP)};
+		*place = heap->buckets.n - 1;
+	}
+	*ret_place = (uint32_t)*place;
+	return 0;
+}
+
+static int note_place(struct heap_profile *heap, uint64_t id, uint32_t place)
+{
 	/* In a target whose memory is broken they may be anything. */
 	if (id <= heap->n_old || id - heap->n_old > heap->recent.n + MAX_LOST)
 		return 0;
@@ -125,6 +149,29 @@ int heap_profile_add(struct heap_profile *heap, uint64_t id, uint64_t size, uint
 	}
 	heap->recent.items[id - heap->n_old - 1] = place + 1;
 	return 0;
+}
+
+int heap_profile_add(struct heap_profile *heap, uint64_t id, uint64_t size, uint32_t stack)
+{
+	uint32_t place;
+	int r = get_bucket(heap, stack, size, &place);
+
+	if (r < 0)
+		return err_trace(r);
+	heap->buckets.items[place].allocs++;
+	return note_place(heap, id, place);
+}
+
+int heap_profile_add_entry(struct heap_profile *heap, const struct heap_profile_entry *entry,
+			   uint32_t stack)
+{
+	uint32_t place;
+	int r = get_custom(heap, stack, entry->profile, entry->skip, &place);
+
+	if (r < 0)
+		return err_trace(r);
+	heap->buckets.items[place].counted += entry->counted;
+	return note_place(heap, entry->id, place);
 }
 
 /* Place + 1; 0: its sample never came. */
@@ -184,17 +231,22 @@ static int count_live(struct heap_profile *heap, const struct allocs_live *live,
 	int r = 0;
 
 	for (size_t i = 0; i < heap->buckets.n; i++)
-		heap->buckets.items[i].in_use = 0;
+		heap->buckets.items[i].in_use = heap->buckets.items[i].bytes = 0;
 	for (size_t i = 0; i < live->items.n && r >= 0; i++) {
 		const struct agent_live *item = &live->items.items[i];
 		uint32_t place = find_place(heap, item->id);
+		uint32_t profile = (uint32_t)(item->addr >> AGENT_KEY_BITS);
 
 		if (place)
 			place--;
+		else if (profile)
+			r = get_custom(heap, lost, profile, 0, &place);
 		else
 			r = get_bucket(heap, lost, item->size, &place);
-		if (r >= 0)
-			heap->buckets.items[place].in_use++;
+		if (r < 0)
+			break;
+		heap->buckets.items[place].in_use++;
+		heap->buckets.items[place].bytes += item->size;
 	}
 	return err_trace(r);
 }
@@ -228,7 +280,7 @@ static int fill(const struct heap_profile *heap, const struct allocs_live *live,
 		const struct bucket *b = &heap->buckets.items[i];
 		int64_t values[PROFILE_MAX_TYPES] = {};
 
-		if (!b->allocs && !b->in_use)
+		if (b->profile || (!b->allocs && !b->in_use))
 			continue;
 		scale(heap, (double)b->allocs, (double)b->size, carry, values);
 		scale(heap, (double)b->in_use, (double)b->size, carry + 2, values + 2);
@@ -256,6 +308,46 @@ int heap_profile_copy(struct heap_profile *heap, const struct allocs_live *live,
 		r = profile_clone(heap->profile, &profile);
 	if (r >= 0)
 		r = fill(heap, live, lost, profile);
+	if (r < 0) {
+		profile_free(profile);
+		return err_trace(r);
+	}
+	*ret_profile = profile;
+	return 0;
+}
+
+static int fill_custom(const struct heap_profile *heap, uint32_t which, struct profile *profile)
+{
+	struct profile_label label = {};
+	uint32_t labels;
+	int r = profile_string(profile, CUSTOM_SKIP, &label.key);
+
+	for (size_t i = 0; i < heap->buckets.n && r >= 0; i++) {
+		const struct bucket *b = &heap->buckets.items[i];
+		int64_t values[PROFILE_MAX_TYPES] = {(int64_t)(b->in_use + b->counted),
+						     (int64_t)b->bytes};
+
+		if (b->profile != which || !values[0])
+			continue;
+		label.number = b->skip;
+		r = profile_labels_intern(profile, &label, 1, &labels);
+		if (r >= 0)
+			r = profile_sample_add(profile, b->stack, labels, values);
+	}
+	return err_trace(r);
+}
+
+int heap_profile_copy_custom(struct heap_profile *heap, uint32_t which,
+			     const struct allocs_live *live, uint32_t lost,
+			     struct profile **ret_profile)
+{
+	struct profile *profile = NULL;
+	int r = count_live(heap, live, lost);
+
+	if (r >= 0)
+		r = profile_clone(heap->profile, &profile);
+	if (r >= 0)
+		r = fill_custom(heap, which, profile);
 	if (r < 0) {
 		profile_free(profile);
 		return err_trace(r);

@@ -10,6 +10,8 @@
  * Samples without a stack are known by their number and bytes of about one size, and are under
  * "[stack lost]" without the label of their size.
  *
+ * Entries of custom profiles are kept beside them: they stand for themselves only.
+ *
  * It grows with every new stack and size, as Go's own does, but not with samples.
  */
 #pragma once
@@ -32,6 +34,18 @@ struct profile *heap_profile_get(struct heap_profile *heap);
 /** Adds a sampled allocation. id: of the sample, from 1 on. Returns 0 or -ENOMEM. */
 int heap_profile_add(struct heap_profile *heap, uint64_t id, uint64_t size, uint32_t stack);
 
+/** Of a custom profile. */
+struct heap_profile_entry {
+	uint64_t id;      /* of the sample, from 1 on */
+	uint64_t counted; /* a number to be added for ever; 0: it is an entry that may live */
+	uint32_t profile; /* from 1 on */
+	uint32_t skip;    /* frames to be left out */
+};
+
+/** Adds an entry of a custom profile, or what was counted. Returns 0 or -ENOMEM. */
+int heap_profile_add_entry(struct heap_profile *heap, const struct heap_profile_entry *entry,
+			   uint32_t stack);
+
 /** How many stacks there are, with different sizes. */
 uint32_t heap_profile_count(const struct heap_profile *heap);
 
@@ -51,3 +65,9 @@ int heap_profile_forget(struct heap_profile *heap, const struct allocs_live *liv
  */
 int heap_profile_copy(struct heap_profile *heap, const struct allocs_live *live, uint32_t lost,
 		      struct profile **ret_profile);
+
+/** The same of a custom profile, number from 1 on, for custom_profile_shape(): its first value is
+ * the number of entries that live, plus what was counted, the second their sizes. */
+int heap_profile_copy_custom(struct heap_profile *heap, uint32_t profile,
+			     const struct allocs_live *live, uint32_t lost,
+			     struct profile **ret_profile);

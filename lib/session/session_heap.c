@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "session/custom_profile.h"
 #include "session/session_heap_priv.h"
 
 #define QUEUE_SMALL (4UL << 20)
@@ -29,6 +30,18 @@
 #define UNASKED_LOOK_MS 2
 
 DEFINE_CLEANUP(struct profile *, profile_free)
+
+static int add(struct session_heap *h, const struct snapshot *snapshot, uint32_t stack)
+{
+	const struct heap_profile_entry entry = {.id = snapshot->alloc_id,
+						 .counted = snapshot->counted,
+						 .profile = snapshot->custom,
+						 .skip = snapshot->skip};
+
+	return snapshot->custom
+		       ? heap_profile_add_entry(h->heap, &entry, stack)
+		       : heap_profile_add(h->heap, snapshot->alloc_id, snapshot->alloc_size, stack);
+}
 
 static int take_all(struct session_heap *h)
 {
@@ -43,8 +56,7 @@ static int take_all(struct session_heap *h)
 		if (snapshot->kind == SNAPSHOT_STACK) {
 			taken = consumer_take_stack(h->consumer, snapshot, &stack);
 			if (taken >= 0)
-				taken = heap_profile_add(h->heap, snapshot->alloc_id,
-							 snapshot->alloc_size, stack);
+				taken = add(h, snapshot, stack);
 		} else {
 			taken = consumer_take(h->consumer, snapshot);
 		}
@@ -54,12 +66,16 @@ static int take_all(struct session_heap *h)
 	return r;
 }
 
-static int copy(struct session_heap *h, struct profile **ret_profile)
+/* which: 0 the heap, else 1 + number of a custom profile. */
+static int copy(struct session_heap *h, unsigned which, struct profile **ret_profile)
 {
 	uint32_t lost;
 	int r = consumer_named_stack(h->consumer, "[stack lost]", &lost);
 
-	return r < 0 ? err_trace(r) : heap_profile_copy(h->heap, &h->live, lost, ret_profile);
+	if (r < 0)
+		return err_trace(r);
+	return which ? heap_profile_copy_custom(h->heap, which, &h->live, lost, ret_profile)
+		     : heap_profile_copy(h->heap, &h->live, lost, ret_profile);
 }
 
 static void note_traces(struct session_heap *h)
@@ -81,7 +97,7 @@ static void serve_peek(struct session_heap *h)
 	if (heap_profile_is_full(h->heap))
 		r = heap_profile_forget(h->heap, &h->live);
 	if (!h->peek_forgets && r >= 0)
-		r = copy(h, &made);
+		r = copy(h, h->peek_which, &made);
 	note_traces(h);
 	pthread_mutex_lock(&h->lock);
 	h->made = made;
@@ -93,8 +109,9 @@ static void serve_peek(struct session_heap *h)
 }
 
 /* With the lock held, and no peek under way. */
-static void begin_peek(struct session_heap *h, bool forgets)
+static void begin_peek(struct session_heap *h, unsigned which, bool forgets)
 {
+	h->peek_which = which;
 	h->peek_forgets = forgets;
 	h->peek = h->stage == HEAP_OVER ? HEAP_PEEK_CONSUMER : HEAP_PEEK_READER;
 	(void)eventfd_write(h->stage == HEAP_OVER ? h->wake_fd : h->ask_fd, 1);
@@ -124,7 +141,7 @@ static void *consume(void *arg)
 		h->stats.stacks = heap_profile_count(h->heap);
 		if (heap_profile_is_full(h->heap) && h->peek == HEAP_PEEK_NONE &&
 		    h->stage == HEAP_IN)
-			begin_peek(h, true);
+			begin_peek(h, 0, true);
 		pthread_mutex_unlock(&h->lock);
 		if (!ends && poll(&fd, 1, NAP_MS) > 0) {
 			eventfd_t ignored;
@@ -155,7 +172,9 @@ int session_heap_new(const struct session_heap_options *options, struct session_
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->changed, NULL);
 	h->shared = calloc(1, sizeof(*h->shared));
-	r = h->shared ? new_eventfd(&h->stop_fd) : -ENOMEM;
+	r = h->shared ? session_custom_calls(h) : -ENOMEM;
+	if (r >= 0)
+		r = new_eventfd(&h->stop_fd);
 	if (r >= 0)
 		r = new_eventfd(&h->ask_fd);
 	if (r >= 0)
@@ -207,6 +226,7 @@ struct session_heap *session_heap_free(struct session_heap *h)
 	profile_free(h->copy);
 	profile_free(h->made);
 	vec_deinit(&h->live.items);
+	vec_deinit(&h->calls);
 	free(h->shared);
 	close_cleanup(&h->stop_fd);
 	close_cleanup(&h->ask_fd);
@@ -263,14 +283,14 @@ void session_heap_get_stats(struct session_heap *h, struct session_heap_stats *r
 }
 
 /* By whose turn it is. */
-static int copy_now(struct session_heap *h, struct profile **ret_profile)
+static int copy_now(struct session_heap *h, unsigned which, struct profile **ret_profile)
 {
 	int r;
 
 	pthread_mutex_lock(&h->lock);
 	while (h->peek != HEAP_PEEK_NONE)
 		pthread_cond_wait(&h->changed, &h->lock);
-	begin_peek(h, false);
+	begin_peek(h, which, false);
 	while (h->peek != HEAP_PEEK_MADE)
 		pthread_cond_wait(&h->changed, &h->lock);
 	h->peek = HEAP_PEEK_NONE;
@@ -296,37 +316,54 @@ static void await_names(struct session_heap *h)
 }
 
 /* Comments and times, as of now. */
-static int complete(struct session_heap *h, struct profile *profile)
+static int complete(struct session_heap *h, unsigned which, struct profile *profile)
 {
 	struct session_heap_stats stats;
 
 	session_heap_get_stats(h, &stats);
 	profile_set_time(profile, (int64_t)stats.begun_wall, (int64_t)stats.elapsed_ns);
-	return session_heap_comment(profile, h->options.command_line, &stats);
+	return which ? session_custom_comment(profile, h, which - 1, &stats)
+		     : session_heap_comment(profile, h->options.command_line, &stats);
 }
 
-static int peek(struct session_heap *h, uint64_t since)
+/* Of a custom one: in the form that people get. *profile is replaced. */
+static int shape(struct session_heap *h, unsigned which, struct profile **profile)
+{
+	struct profile *shaped;
+	int r = which ? custom_profile_shape(h->options.customs[which - 1], *profile, &shaped) : 0;
+
+	if (r < 0 || !which)
+		return err_trace(r);
+	profile_free(*profile);
+	*profile = shaped;
+	return 0;
+}
+
+static int peek(struct session_heap *h, unsigned which, uint64_t since)
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 	int r;
 
-	if (h->copy && h->copied_at >= since)
+	if (h->copy && h->copied == which && h->copied_at >= since)
 		return 0;
 	h->copy = profile_free(h->copy);
 	h->copied_at = clock_now_ns();
-	r = copy_now(h, &profile);
+	h->copied = which;
+	r = copy_now(h, which, &profile);
 	if (r >= 0)
-		r = complete(h, profile);
+		r = complete(h, which, profile);
 	if (r < 0)
 		return err_trace(r);
 	await_names(h);
 	r = consumer_name_copy(h->consumer, profile);
 	if (r >= 0)
+		r = shape(h, which, &profile);
+	if (r >= 0)
 		h->copy = take_ptr(profile);
 	return err_trace(r);
 }
 
-int session_heap_peek(struct session_heap *h, struct profile **ret_profile)
+static int peek_shared(struct session_heap *h, unsigned which, struct profile **ret_profile)
 {
 	uint64_t since = clock_now_ns();
 	int r = session_heap_await(h);
@@ -335,7 +372,7 @@ int session_heap_peek(struct session_heap *h, struct profile **ret_profile)
 		return r;
 	atomic_fetch_add(&h->n_users, 1);
 	pthread_mutex_lock(&h->turn);
-	r = peek(h, since);
+	r = peek(h, which, since);
 	if (r >= 0 && atomic_load(&h->n_users) > 1)
 		r = profile_clone(h->copy, ret_profile);
 	else if (r >= 0)
@@ -346,10 +383,34 @@ int session_heap_peek(struct session_heap *h, struct profile **ret_profile)
 	return err_trace(r);
 }
 
+int session_heap_peek(struct session_heap *h, struct profile **ret_profile)
+{
+	return peek_shared(h, 0, ret_profile);
+}
+
+int session_heap_peek_custom(struct session_heap *h, unsigned custom, struct profile **ret_profile)
+{
+	return peek_shared(h, custom + 1, ret_profile);
+}
+
+static int finish(struct session_heap *h, unsigned which, struct profile **ret_profile)
+{
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	int r = copy(h, which, &profile);
+
+	if (r >= 0)
+		r = complete(h, which, profile);
+	if (r >= 0)
+		r = shape(h, which, &profile);
+	if (r < 0)
+		return err_trace(r);
+	*ret_profile = take_ptr(profile);
+	return 0;
+}
+
 int session_heap_finish(struct session_heap *h, struct session_heap_stats *ret_stats,
 			struct profile **ret_profile)
 {
-	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 	uint32_t lost;
 	int r;
 
@@ -363,11 +424,11 @@ int session_heap_finish(struct session_heap *h, struct session_heap_stats *ret_s
 	session_heap_get_stats(h, ret_stats);
 	if (r != 0)
 		return r < 0 ? err_trace(r) : r;
-	r = copy(h, &profile);
-	if (r >= 0)
-		r = complete(h, profile);
-	if (r < 0)
-		return err_trace(r);
-	*ret_profile = take_ptr(profile);
-	return 0;
+	return ret_profile ? finish(h, 0, ret_profile) : 0;
+}
+
+int session_heap_finish_custom(struct session_heap *h, unsigned custom,
+			       struct profile **ret_profile)
+{
+	return finish(h, custom + 1, ret_profile);
 }

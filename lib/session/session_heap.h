@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "profile/profile.h"
+#include "session/custom.h"
 #include "session/session.h"
 #include "source/allocs.h"
 
@@ -31,10 +32,13 @@ struct session_heap;
 
 struct session_heap_options {
 	pid_t pid;
-	uint64_t rate;            /* mean bytes between two samples; 1: every allocation */
+	uint64_t rate;            /* mean bytes between two samples; 1: every allocation; 0: none */
 	bool allocs;              /* the default sample type is alloc_space, else inuse_space */
 	bool inlines;             /* expand inlined calls */
 	const char *command_line; /* of cprof, for the profile's comments; borrowed */
+	/* Custom profiles beside or instead of it, up to AGENT_MAX_PROFILES; borrowed. */
+	const struct custom *const *customs;
+	unsigned n_customs;
 };
 
 struct session_heap_stats {
@@ -47,6 +51,8 @@ struct session_heap_stats {
 	uint32_t stacks;               /* different ones, with different sizes */
 	int why;                       /* an enum inject_result: how bringing it in went */
 	bool has_ended;                /* nothing is counted any more */
+	struct agent_profile profiles[AGENT_MAX_PROFILES]; /* of custom ones, likewise … */
+	uint64_t closed[AGENT_MAX_PROFILES]; /* … and descriptors that were open no more */
 };
 
 /** Opens a process. Returns 0; -ESRCH, -ENOMEM and others. */
@@ -76,6 +82,10 @@ int session_heap_end_fd(const struct session_heap *heap);
  */
 int session_heap_peek(struct session_heap *heap, struct profile **ret_profile);
 
+/** The same of a custom profile, by its number in the options. */
+int session_heap_peek_custom(struct session_heap *heap, unsigned custom,
+			     struct profile **ret_profile);
+
 /** The figures so far. From any thread. */
 void session_heap_get_stats(struct session_heap *heap, struct session_heap_stats *ret_stats);
 
@@ -83,9 +93,14 @@ void session_heap_get_stats(struct session_heap *heap, struct session_heap_stats
 void session_heap_stop(struct session_heap *heap);
 
 /** Takes the agent out. Not beside peeks, and only once. The rest as in session_heap_peek(), with
- * all names. */
+ * all names. ret_profile: that of the heap; NULL: it is not wanted. */
 int session_heap_finish(struct session_heap *heap, struct session_heap_stats *ret_stats,
 			struct profile **ret_profile);
+
+/** A custom profile, by its number in the options, after session_heap_finish() has returned
+ * INJECT_OK. Returns 0 or -ENOMEM. */
+int session_heap_finish_custom(struct session_heap *heap, unsigned custom,
+			       struct profile **ret_profile);
 
 /** Why a process cannot have the agent, and the way out, as one sentence or two for people.
  *

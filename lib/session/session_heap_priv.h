@@ -26,7 +26,8 @@ enum heap_peek {
 
 struct session_heap {
 	struct session_heap_options options;
-	struct process *process; /* the reader's */
+	VEC(struct inject_custom) calls; /* of all custom profiles, with their numbers */
+	struct process *process;         /* the reader's */
 	struct queue *queue;
 	struct consumer *consumer;
 	struct sampler_shared *shared;
@@ -40,6 +41,7 @@ struct session_heap {
 	pthread_mutex_t turn; /* one peeks at a time; for what follows */
 	struct profile *copy; /* the last one, while somebody may want the same */
 	uint64_t copied_at;   /* when it was asked for */
+	unsigned copied;      /* of which: 0 the heap, else 1 + number of a custom one */
 	_Atomic unsigned n_users;
 
 	pthread_mutex_t lock; /* for what follows */
@@ -48,8 +50,9 @@ struct session_heap {
 	int result;     /* of bringing it in, the first time */
 	bool is_shared; /* starting, and not before another thread lets go of the target */
 	enum heap_peek peek;
-	bool peek_forgets; /* nobody wants a copy: see heap_profile_forget() */
-	bool ending;       /* the consumer thread is to end */
+	unsigned peek_which; /* as in `copied` */
+	bool peek_forgets;   /* nobody wants a copy: see heap_profile_forget() */
+	bool ending;         /* the consumer thread is to end */
 	struct allocs_live live;
 	struct session_heap_stats stats;
 	struct profile *made; /* the answer */
@@ -66,3 +69,18 @@ void *session_heap_read(void *heap);
 /** Notes in a profile how it was made and what it lacks. Returns 0 or -ENOMEM. */
 int session_heap_comment(struct profile *profile, const char *command_line,
 			 const struct session_heap_stats *stats);
+
+/* --- session_custom.c --- */
+
+/** Gives the calls of all custom profiles their numbers. Returns 0, -ENOMEM, or -EINVAL for too
+ * many of them. */
+int session_custom_calls(struct session_heap *heap);
+
+/** Takes descriptors that are open no more out of what lives; counts them. */
+void session_custom_drop_closed(struct session_heap *heap, struct allocs_live *live,
+				uint64_t closed[static AGENT_MAX_PROFILES]);
+
+/** Notes in a custom profile, number from 0 on, how it was made and what it lacks. Returns 0 or
+ * -ENOMEM. */
+int session_custom_comment(struct profile *profile, const struct session_heap *heap,
+			   unsigned custom, const struct session_heap_stats *stats);

@@ -28,8 +28,9 @@ struct reader {
 	struct allocs *allocs;
 	struct allocs_image image;
 	struct allocs_live live;
-	struct allocs_live before; /* lost, of images that have ended */
-	struct allocs_stats past;  /* of these */
+	struct allocs_live before; /* lost and profiles, of images that have ended */
+	uint64_t closed[AGENT_MAX_PROFILES];
+	struct allocs_stats past; /* of these */
 };
 
 static void set_result(struct session_heap *h, int result, enum heap_stage stage)
@@ -65,12 +66,27 @@ static void note_stats(struct reader *r)
 	pthread_mutex_unlock(&r->heap->lock);
 }
 
-static void add_lost(struct reader *r)
+/* What lives as it is to be told. */
+static void settle(struct reader *r, bool has_ended)
 {
 	for (unsigned i = 0; i < AGENT_N_LOST; i++) {
 		r->live.lost[i].count += r->before.lost[i].count;
 		r->live.lost[i].bytes += r->before.lost[i].bytes;
 	}
+	for (unsigned i = 0; i < AGENT_MAX_PROFILES; i++) {
+		struct agent_profile *to = &r->live.profiles[i];
+		const struct agent_profile *from = &r->before.profiles[i];
+
+		to->counted += from->counted;
+		to->added += from->added;
+		to->twice += from->twice;
+		to->unknown += from->unknown;
+		to->not_live += from->not_live;
+		to->no_stack += from->no_stack;
+	}
+	/* Of a process that has ended, all are closed. */
+	if (!has_ended)
+		session_custom_drop_closed(r->heap, &r->live, r->closed);
 }
 
 /* With the lock held: what lives is the consumer's from now on. */
@@ -82,6 +98,8 @@ static void hand_over(struct reader *r)
 	h->live = r->live;
 	r->live = live;
 	h->stats.in_use = h->live.items.n;
+	memcpy(h->stats.profiles, h->live.profiles, sizeof(h->stats.profiles));
+	memcpy(h->stats.closed, r->closed, sizeof(h->stats.closed));
 	if (h->peek == HEAP_PEEK_READER)
 		h->peek = HEAP_PEEK_CONSUMER;
 	(void)eventfd_write(h->wake_fd, 1);
@@ -91,7 +109,7 @@ static void hand_over(struct reader *r)
 static void answer(struct reader *r)
 {
 	struct session_heap *h = r->heap;
-	bool asked;
+	bool asked, has_ended;
 
 	pthread_mutex_lock(&h->lock);
 	asked = h->peek == HEAP_PEEK_READER;
@@ -99,11 +117,13 @@ static void answer(struct reader *r)
 	if (!asked)
 		return;
 	if (r->allocs) {
-		(void)allocs_look(r->allocs, &r->live);
-		add_lost(r);
+		/* Of a target that has ended it is what there was last. */
+		has_ended = allocs_look(r->allocs, &r->live) < 0;
+		settle(r, has_ended);
 	} else {
 		r->live.items.n = 0;
 		memcpy(r->live.lost, r->before.lost, sizeof(r->live.lost));
+		memcpy(r->live.profiles, r->before.profiles, sizeof(r->live.profiles));
 	}
 	pthread_mutex_lock(&h->lock);
 	hand_over(r);
@@ -153,10 +173,11 @@ static void end_image(struct reader *r)
 	struct snapshot *ends;
 
 	r->allocs = allocs_free(r->allocs, &r->live, &stats);
-	add_lost(r);
+	settle(r, stats.target_ended);
 	add_stats(&r->past, &stats);
 	r->past = stats;
 	memcpy(r->before.lost, r->live.lost, sizeof(r->before.lost));
+	memcpy(r->before.profiles, r->live.profiles, sizeof(r->before.profiles));
 	pthread_mutex_lock(&r->heap->lock);
 	r->heap->stats.allocs = stats;
 	pthread_mutex_unlock(&r->heap->lock);
@@ -223,11 +244,14 @@ static void note_shared(struct session_heap *h)
 static int bring_in(struct reader *r)
 {
 	struct session_heap *h = r->heap;
+	const struct inject_options options = {.rate = h->options.rate,
+					       .customs = h->calls.items,
+					       .n_customs = (unsigned)h->calls.n};
 	struct process_mark mark;
 	int result = await_loaded(r, &mark);
 
 	if (result == INJECT_OK)
-		result = allocs_new(h->process, h->queue, h->options.rate, r->image, &r->allocs);
+		result = allocs_new(h->process, h->queue, &options, r->image, &r->allocs);
 	if (result == INJECT_OK)
 		result = allocs_start(r->allocs);
 	if (result != INJECT_OK && r->allocs)

@@ -96,6 +96,18 @@ void session_heap_explain(pid_t pid, int why, char *text, size_t size)
 	case INJECT_GONE:
 		snprintf(text, size, "process %d has ended, or became another program.", pid);
 		return;
+	case INJECT_NOT_IMPORTED:
+		snprintf(text, size,
+			 "no module of process %d imports a function that the profile is of: it is "
+			 "linked statically, or does not do that.",
+			 pid);
+		return;
+	case INJECT_NO_FRAME:
+		snprintf(text, size,
+			 "in the dynamic linker of process %d no place was found that exceptions "
+			 "could pass; declare functions by an argument (:argN) only.",
+			 pid);
+		return;
 	case INJECT_NO_SLOTS:
 		snprintf(text, size,
 			 "process %d imports no malloc or operator new: it is linked "

@@ -80,7 +80,10 @@ struct snapshot {
 	uint32_t round;      /* of reads: tells the one that struct sampler_shared speaks of */
 	uint64_t alloc_id;   /* of a sampled allocation, from 1 on; 0: it is none … */
 	uint64_t alloc_size; /* … of so many bytes */
-	uint64_t args[6];    /* of the call, where the thread was read without a stop */
+	uint32_t custom;  /* 1 + number of the custom profile it belongs to instead; 0: none … */
+	uint32_t skip;    /* … frames to be left out … */
+	uint64_t counted; /* … and a number to be added; 0: it is an entry */
+	uint64_t args[6]; /* of the call, where the thread was read without a stop */
 	struct arch_regs regs;
 	uint64_t stack_addr; /* target address of bytes[0] */
 	uint64_t stack_end;  /* end of the stack's mapping; bytes may end before it */

@@ -33,6 +33,7 @@ struct allocs {
 	size_t n_live;                        /* read of them */
 	struct agent_lost lost[AGENT_N_LOST]; /* likewise */
 	struct agent_lost dropped[AGENT_N_LOST];
+	uint64_t dropped_of[AGENT_MAX_PROFILES]; /* likewise, of custom ones */
 	uint64_t renewed_at, live_at;
 	struct allocs_stats stats;
 };
@@ -50,7 +51,7 @@ static int read_head(struct allocs *a)
 											: -ESRCH;
 }
 
-int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
+int allocs_new(struct process *process, struct queue *queue, const struct inject_options *options,
 	       struct allocs_image image, struct allocs **ret_allocs)
 {
 	struct allocs *a = calloc(1, sizeof(*a));
@@ -62,7 +63,7 @@ int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
 	a->queue = queue;
 	a->image = image;
 	a->live = malloc(AGENT_N_LIVE * sizeof(*a->live));
-	r = a->live ? inject_new(process, rate, &a->inject) : -ENOMEM;
+	r = a->live ? inject_new(process, options, &a->inject) : -ENOMEM;
 	if (r != 0) {
 		free(a->live);
 		free(a);
@@ -87,13 +88,20 @@ static void put_sample(struct allocs *a, const struct agent_sample *sample)
 {
 	size_t n = MIN(sample->n_bytes, (uint64_t)AGENT_STACK_MAX);
 	struct snapshot *snapshot = queue_reserve(a->queue, sizeof(*snapshot) + n);
-	bool is_good = sample->id && sample->id <= a->head.n_samples && sample->size <= SIZE_LIMIT;
+	bool is_counted = sample->what == AGENT_COUNT;
+	bool is_good = sample->id && sample->id <= a->head.n_samples &&
+		       sample->profile <= AGENT_MAX_PROFILES &&
+		       (sample->size <= SIZE_LIMIT || is_counted);
 	const struct process_mapping *m;
 
 	/* What it is, is up to the target. */
 	if (!snapshot || !is_good) {
 		struct agent_lost *lost = &a->dropped[agent_lost_class(sample->size)];
 
+		if (is_good && sample->profile) {
+			a->dropped_of[sample->profile - 1]++;
+			return;
+		}
 		a->stats.dropped++;
 		lost->count += is_good;
 		lost->bytes += is_good ? sample->size : 0;
@@ -106,6 +114,9 @@ static void put_sample(struct allocs *a, const struct agent_sample *sample)
 				      .generation = a->image.generation,
 				      .alloc_id = a->image.first_id + sample->id,
 				      .alloc_size = sample->size,
+				      .custom = sample->profile,
+				      .skip = sample->skip,
+				      .counted = is_counted ? sample->size : 0,
 				      .n_bytes = (uint32_t)n};
 	for (unsigned i = 0; i < AGENT_N_REGS; i++)
 		arch_reg_set(&snapshot->regs, i, sample->regs[i]);
@@ -259,6 +270,9 @@ static int give_live(const struct allocs *a, struct allocs_live *live)
 		*slot = a->live[i];
 		slot->id += slot->id ? a->image.first_id : 0;
 	}
+	memcpy(live->profiles, a->head.profiles, sizeof(live->profiles));
+	for (size_t i = 0; i < AGENT_MAX_PROFILES; i++)
+		live->profiles[i].no_stack += a->dropped_of[i];
 	for (size_t i = 0; i < AGENT_N_LOST; i++) {
 		live->lost[i].count = a->lost[i].count + a->dropped[i].count;
 		live->lost[i].bytes = a->lost[i].bytes + a->dropped[i].bytes;

@@ -21,6 +21,7 @@ struct allocs;
 struct allocs_live {
 	VEC(struct agent_live) items;         /* in use: addresses that live */
 	struct agent_lost lost[AGENT_N_LOST]; /* samples whose stacks are lost, so far */
+	struct agent_profile profiles[AGENT_MAX_PROFILES]; /* of custom ones, so far */
 };
 
 struct allocs_stats {
@@ -42,17 +43,18 @@ struct allocs_image {
  * Looks at a process; it is not touched.
  *
  * @param process, queue	borrowed
- * @param rate	mean bytes between two samples
- * @return an enum inject_result, -ENOMEM
+ * @param options	what is counted; what it points to is borrowed
+ * @return as inject_new()
  */
-int allocs_new(struct process *process, struct queue *queue, uint64_t rate,
+int allocs_new(struct process *process, struct queue *queue, const struct inject_options *options,
 	       struct allocs_image image, struct allocs **ret_allocs);
 
 /** Starts to count. Returns an enum inject_result or -ENOMEM. */
 int allocs_start(struct allocs *allocs);
 
 /** To be called some hundred times a second: puts what there is into the queue, as SNAPSHOT_STACK
- * with alloc_id and alloc_size. Returns how many; -ESRCH when the target has ended, -ENOMEM. */
+ * with alloc_id and what else is of allocations. Returns how many; -ESRCH when the target has
+ * ended, -ENOMEM. */
 int allocs_take(struct allocs *allocs);
 
 /**

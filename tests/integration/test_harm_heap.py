@@ -16,13 +16,16 @@ KILLS = int(os.environ.get("KILLS", 60))
 
 
 class Harm(Case):
+    TYPES = "heap"
+    WORDS = ()
+
     def recorder(self, pid, *args):
-        return subprocess.Popen([CPROF, "record", "-q", "--type", "heap", "-p", str(pid), "-o",
+        return subprocess.Popen([CPROF, "record", "-q", "--type", self.TYPES, "-p", str(pid), "-o",
                                  self.path("h.pb.gz"), *map(str, args)], stderr=subprocess.PIPE,
                                 text=True)
 
     def churn(self, *words):
-        return Target([victim("churn"), *words], wait_for="alive", stdin=subprocess.PIPE)
+        return Target([victim("churn"), *words, *self.WORDS], wait_for="alive", stdin=subprocess.PIPE)
 
     def finish(self, target, seen=("wrong", "interrupted", "early", "child")):
         """It has seen nothing of it, and ends well."""

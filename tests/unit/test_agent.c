@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -293,6 +294,256 @@ static void test_rate(void **state)
 	assert_int_equal(agent->wire->head.n_shared, 0);
 }
 
+/* --- custom profiles --- */
+
+/* A wrapped function with actions. */
+static void *wrap_custom(struct agent *agent, void *original, const struct agent_action *actions,
+			 unsigned n)
+{
+	uint32_t at = agent->table->n_entries;
+	void *stub = wrap(agent, original, AGENT_CALL, 0, agent_places.custom);
+
+	memcpy(agent->table->entries[at].actions, actions, n * sizeof(*actions));
+	return stub;
+}
+
+static const struct agent_live *find_key(const struct agent *agent, unsigned profile, uint64_t key)
+{
+	return find_live(agent, as_pointer(agent_live_key(profile, key)));
+}
+
+/* Whatever it is called with, and returns: what is sought is what the agent does with it. */
+typedef uint64_t (*any_fn)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+			   uint64_t, uint64_t);
+
+static uint64_t nine[9];
+
+static uint64_t fake_any(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f,
+			 uint64_t g, uint64_t h, uint64_t i)
+{
+	const uint64_t all[] = {a, b, c, d, e, f, g, h, i};
+
+	memcpy(nine, all, sizeof(nine));
+	return (uint64_t)(uintptr_t)answer;
+}
+
+static void test_result_is_key(void **state)
+{
+	static const struct agent_action add = {.what = AGENT_ADD,
+						.profile = 2,
+						.key = AGENT_KEY_RET,
+						.size_arg = 2,
+						.flags = AGENT_INT};
+	static const struct agent_action remove = {
+		.what = AGENT_REMOVE, .profile = 2, .flags = AGENT_INT};
+	struct agent *agent = *state;
+	any_fn open = (any_fn)wrap_custom(agent, (void *)fake_any, &add, 1);
+	any_fn close = (any_fn)wrap_custom(agent, (void *)fake_any, &remove, 1);
+	const struct agent_profile *of = &agent->wire->head.profiles[2];
+
+	/* Descriptor 0, and bits above it that do not count. */
+	answer = as_pointer(0xabcd00000000);
+	errno = 99;
+	assert_int_equal(open(1, 2222, 3, 4, 5, 6, 7, 8, 9), 0xabcd00000000);
+	assert_int_equal(errno, 99);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(nine[i], i == 1 ? 2222 : i + 1);
+	assert_non_null(find_key(agent, 2, 0));
+	assert_int_equal(find_key(agent, 2, 0)->size, 2222);
+	assert_int_equal(agent->wire->samples[0].profile, 3);
+	assert_int_equal(agent->wire->samples[0].regs[16], (uint64_t)(uintptr_t)fake_any);
+	/* A failure. */
+	answer = as_pointer(0xffffffff);
+	(void)open(1, 2, 3, 4, 5, 6, 7, 8, 9);
+	assert_int_equal(of->added, 1);
+	answer = NULL;
+	(void)open(1, 33, 3, 4, 5, 6, 7, 8, 9);
+	assert_int_equal(of->added, 2);
+	assert_int_equal(of->twice, 1);
+	assert_int_equal(find_key(agent, 2, 0)->size, 33);
+	assert_int_equal(find_key(agent, 2, 0)->id, 2);
+	(void)close(0xffff00000000, 0, 0, 0, 0, 0, 7, 8, 9);
+	assert_int_equal(nine[8], 9);
+	assert_null(find_key(agent, 2, 0));
+	(void)close(0, 0, 0, 0, 0, 0, 0, 0, 0);
+	(void)close((uint64_t)-1, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_int_equal(of->unknown, 1);
+	/* The filter is for free(3). */
+	for (unsigned i = 0; i < sizeof(agent->wire->filter); i++)
+		assert_int_equal(agent->wire->filter[i], 0);
+}
+
+/* Keys that the result leaves in memory; and nothing, where it says that it failed. */
+static void test_keys_in_memory(void **state)
+{
+	static const struct agent_action pair = {
+		.what = AGENT_ADD, .key = AGENT_KEY_PAIR, .key_arg = 3, .flags = AGENT_INT};
+	static const struct agent_action out = {
+		.what = AGENT_ADD, .profile = 1, .key = AGENT_KEY_OUT};
+	struct agent *agent = *state;
+	any_fn socketpair = (any_fn)wrap_custom(agent, (void *)fake_any, &pair, 1);
+	any_fn create = (any_fn)wrap_custom(agent, (void *)fake_any, &out, 1);
+	uint32_t fds[2] = {10, 11};
+	uint64_t thread = 0x7f0000001000;
+
+	answer = NULL;
+	(void)socketpair(0, 0, 0, (uint64_t)(uintptr_t)fds, 0, 0, 0, 0, 0);
+	assert_non_null(find_key(agent, 0, 10));
+	assert_non_null(find_key(agent, 0, 11));
+	(void)create((uint64_t)(uintptr_t)&thread, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_non_null(find_key(agent, 1, thread));
+	fds[0] = 20;
+	thread += 4096;
+	answer = as_pointer(11);
+	(void)socketpair(0, 0, 0, (uint64_t)(uintptr_t)fds, 0, 0, 0, 0, 0);
+	(void)create((uint64_t)(uintptr_t)&thread, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_null(find_key(agent, 0, 20));
+	assert_null(find_key(agent, 1, thread));
+	assert_int_equal(agent->wire->head.n_samples, 3);
+}
+
+/* As dup2(2): what it replaces is back when it fails. As pthread_tryjoin_np(3): stays. */
+static void test_put_back(void **state)
+{
+	static const struct agent_action dup2[] = {
+		{.what = AGENT_ADD, .key = AGENT_KEY_RET, .flags = AGENT_INT},
+		{.what = AGENT_REMOVE, .key_arg = 1, .flags = AGENT_INT | AGENT_PERHAPS},
+	};
+	static const struct agent_action join = {.what = AGENT_REMOVE, .flags = AGENT_IF_ZERO};
+	struct agent *agent = *state;
+	any_fn replace = (any_fn)wrap_custom(agent, (void *)fake_any, dup2, 2);
+	any_fn remove = (any_fn)wrap_custom(agent, (void *)fake_any, &join, 1);
+
+	answer = as_pointer(8);
+	(void)replace(3, 8, 0, 0, 0, 0, 0, 0, 0);
+	assert_int_equal(find_key(agent, 0, 8)->id, 1);
+	answer = as_pointer((uint64_t)-1);
+	(void)replace(3, 8, 0, 0, 0, 0, 0, 0, 0);
+	assert_int_equal(find_key(agent, 0, 8)->id, 1);
+	answer = as_pointer(8);
+	(void)replace(4, 8, 0, 0, 0, 0, 0, 0, 0);
+	assert_int_equal(find_key(agent, 0, 8)->id, 2);
+	assert_int_equal(agent->wire->head.profiles[0].twice, 0);
+	assert_int_equal(agent->wire->head.profiles[0].unknown, 0);
+	answer = as_pointer(EBUSY);
+	(void)remove(8, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_int_equal(find_key(agent, 0, 8)->id, 2);
+	answer = NULL;
+	(void)remove(8, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_null(find_key(agent, 0, 8));
+}
+
+/* As dlopen(3), whose handles count. */
+static void test_many(void **state)
+{
+	static const struct agent_action add = {
+		.what = AGENT_ADD, .key = AGENT_KEY_RET, .flags = AGENT_MANY | AGENT_NO_ORIGIN};
+	static const struct agent_action remove = {.what = AGENT_REMOVE};
+	struct agent *agent = *state;
+	any_fn open = (any_fn)wrap_custom(agent, (void *)fake_any, &add, 1);
+	any_fn close = (any_fn)wrap_custom(agent, (void *)fake_any, &remove, 1);
+
+	answer = as_pointer(0x1000);
+	(void)open((uint64_t)(uintptr_t) "libz.so", 0, 0, 0, 0, 0, 0, 0, 0);
+	(void)open(0, 0, 0, 0, 0, 0, 0, 0, 0);
+	(void)open((uint64_t)(uintptr_t) "$ORIGIN/libz.so", 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_int_equal(agent->wire->head.profiles[0].added, 2);
+	(void)close(0x1000, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_non_null(find_key(agent, 0, 0x1000));
+	(void)close(0x1000, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_null(find_key(agent, 0, 0x1000));
+}
+
+/* Variadic functions are told in al how many vector registers have arguments. */
+static void test_variadic(void **state)
+{
+	static const struct agent_action add = {.what = AGENT_ADD, .key = AGENT_KEY_RET};
+	struct agent *agent = *state;
+	int (*print)(char *, size_t, const char *, ...) =
+		(int (*)(char *, size_t, const char *, ...))wrap_custom(agent, (void *)snprintf,
+									&add, 1);
+	char text[100];
+
+	assert_int_equal(
+		print(text, sizeof(text), "%d %g %d %g %d %d %g", 1, 2.5, 3, 4.5, 5, 6, 7.5), 19);
+	assert_string_equal(text, "1 2.5 3 4.5 5 6 7.5");
+	assert_non_null(find_key(agent, 0, 19));
+}
+
+/* Calls of the program itself: entries, numbers, and how many frames they are without. */
+static void test_probe(void **state)
+{
+	static const struct agent_action actions[] = {
+		{.what = AGENT_ADD, .profile = 5, .skip_arg = 2},
+		{.what = AGENT_REMOVE, .profile = 5},
+		{.what = AGENT_COUNT, .profile = 5},
+	};
+	struct agent *agent = *state;
+	void (*calls[3])(uint64_t, uint64_t);
+	uint64_t here = (uint64_t)(uintptr_t)test_probe;
+
+	for (unsigned i = 0; i < 3; i++) {
+		calls[i] = (void (*)(uint64_t, uint64_t))wrap_custom(
+			agent, agent->code + agent_places.back, &actions[i], 1);
+		agent->table->entries[i].kind = AGENT_PROBE;
+	}
+	calls[0](0x1234, 7);
+	assert_non_null(find_key(agent, 5, 0x1234));
+	assert_int_equal(agent->wire->samples[0].skip, 7);
+	assert_int_equal(agent->wire->samples[0].what, AGENT_ADD);
+	/* The leaf is who calls. */
+	assert_in_range(agent->wire->samples[0].regs[16], here, here + 4096);
+	calls[1](0x1234, 0);
+	assert_null(find_key(agent, 5, 0x1234));
+	calls[2](41, 0);
+	calls[2](1, 0);
+	assert_int_equal(agent->wire->head.profiles[5].counted, 42);
+	assert_int_equal(agent->wire->samples[1].what, AGENT_COUNT);
+	assert_int_equal(agent->wire->samples[1].size, 41);
+	calls[0](0, 0);
+	assert_int_equal(agent->wire->head.profiles[5].added, 1);
+}
+
+/* A call that lasts longer than the wire that it began with, and a child of vfork(2). */
+static struct agent *outlived;
+
+static uint64_t fake_long(uint64_t a)
+{
+	outlived->wire->head.seed++;
+	return a;
+}
+
+static void test_other_wire(void **state)
+{
+	static const struct agent_action add = {.what = AGENT_ADD, .key = AGENT_KEY_RET};
+	struct agent *agent = *state;
+	uint64_t (*call)(uint64_t) =
+		(uint64_t(*)(uint64_t))wrap_custom(agent, (void *)fake_long, &add, 1);
+	any_fn other = (any_fn)wrap_custom(agent, (void *)fake_any, &add, 1);
+
+	outlived = agent;
+	assert_int_equal(call(77), 77);
+	agent->wire->head.pid++;
+	answer = as_pointer(78);
+	assert_int_equal(other(0, 0, 0, 0, 0, 0, 0, 0, 0), 78);
+	assert_int_equal(agent->wire->head.n_samples, 0);
+}
+
+/* More entries than there are places for stacks. */
+static void test_entries_without_stack(void **state)
+{
+	static const struct agent_action add = {.what = AGENT_ADD, .key_arg = 0};
+	struct agent *agent = *state;
+	any_fn call = (any_fn)wrap_custom(agent, (void *)fake_any, &add, 1);
+
+	for (uint64_t i = 1; i <= 1000; i++)
+		(void)call(i, 0, 0, 0, 0, 0, 0, 0, 0);
+	for (uint64_t i = 1; i <= 1000; i++)
+		assert_int_equal(find_key(agent, 0, i)->id, i);
+	assert_int_equal(agent->wire->head.profiles[0].no_stack, 1000 - AGENT_N_SAMPLES);
+	assert_int_equal(agent->wire->head.n_no_room, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +554,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_throws, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_result_is_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keys_in_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_put_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_variadic, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_wire, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_entries_without_stack, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

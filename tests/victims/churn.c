@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Allocates on 16 threads and looks after every byte, while other threads wait in timed calls, fork
- * and load libraries.
+ * Allocates on 16 threads and looks after every byte, while other threads wait in timed calls,
+ *fork, load libraries, and open and close descriptors.
  *
- *	churn [fork] [dlopen]	until its stdin ends; prints "alive N", and at the end counts that
- *				must be 0: wrong, interrupted, early, child
+ *	churn [fork] [dlopen] [fds]	until its stdin ends; prints "alive N", and at the end
+ *counts that must be 0: wrong, interrupted, early, child
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,6 +173,79 @@ static void on_signal(int signal)
 	free(malloc(1 + (size_t)signal * 100));
 }
 
+/* A byte goes through; then both are closed. */
+static void check_pair(int to, int from)
+{
+	char byte = 0;
+
+	if (write(to, "x", 1) != 1 || read(from, &byte, 1) != 1 || byte != 'x')
+		wrong++;
+	if (close(to) != 0 || close(from) != 0)
+		wrong++;
+}
+
+static void check_copies(void)
+{
+	int fd, other;
+
+	errno = 4711;
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	other = dup(fd);
+	if (fd < 0 || dup2(fd, other) != other || errno != 4711)
+		wrong++;
+	if (dup2(-1, other) != -1 || errno != EBADF || write(other, "x", 1) != 1)
+		wrong++;
+	if (fcntl(fd, F_GETFD) != FD_CLOEXEC || fcntl(other, F_GETFD) != 0)
+		wrong++;
+	if (close(fd) != 0 || close(other) != 0)
+		wrong++;
+}
+
+static void check_mapping(void)
+{
+	char *bytes = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	bytes[8191] = 1;
+	bytes = mremap(bytes, 8192, 16384, MREMAP_MAYMOVE);
+	if (bytes[8191] != 1 || munmap(bytes, 16384) != 0)
+		wrong++;
+}
+
+static void *opener(void *arg)
+{
+	struct sockaddr_un any = {.sun_family = AF_UNIX};
+	socklen_t size = sizeof(any);
+	int fds[2], listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* A name of the kernel's choice (unix(7), autobind). */
+	if (bind(listening, (struct sockaddr *)&any, sizeof(sa_family_t)) != 0 ||
+	    getsockname(listening, (struct sockaddr *)&any, &size) != 0 ||
+	    listen(listening, 4) != 0)
+		wrong++;
+	while (!ended) {
+		check_copies();
+		check_mapping();
+		if (pipe(fds) != 0)
+			wrong++;
+		check_pair(fds[1], fds[0]);
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
+			wrong++;
+		check_pair(fds[0], fds[1]);
+		fds[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (connect(fds[0], (struct sockaddr *)&any, size) != 0)
+			wrong++;
+		fds[1] = accept(listening, NULL, NULL);
+		check_pair(fds[0], fds[1]);
+		usleep(300);
+	}
+	return arg;
+}
+
+static void *(*find_job(const char *name))(void *)
+{
+	return strcmp(name, "fork") == 0 ? forker : strcmp(name, "fds") == 0 ? opener : loader;
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t threads[WORKERS + 8];
@@ -188,8 +265,7 @@ int main(int argc, char **argv)
 	for (long i = 0; i < 3; i++)
 		pthread_create(&threads[n++], NULL, waiter, (void *)i);
 	for (int i = 1; i < argc; i++)
-		pthread_create(&threads[n++], NULL, strcmp(argv[i], "fork") == 0 ? forker : loader,
-			       NULL);
+		pthread_create(&threads[n++], NULL, find_job(argv[i]), NULL);
 	do {
 		struct pollfd fd = {.fd = 0, .events = POLLIN};
 

@@ -4,18 +4,25 @@
  *
  * A slot of an import table points to one of the stubs, which looks up its entry and jumps to the
  * entry's handler. A call that is not sampled jumps on to its original with the stack and all
- * argument registers as they came; used are rax, r10 and r11, which no C function gets anything in
- * (variadic ones, and those with a static chain, are not wrapped). The thread pointer is the word
- * at %fs:0 (ELF Handling For Thread-Local Storage, 3.4.6).
+ * argument registers as they came; used are r10 and r11, and of functions known not to be variadic
+ * rax, which no C function gets anything in (what has a static chain is never imported). The thread
+ * pointer is the word at %fs:0 (ELF Handling For Thread-Local Storage, 3.4.6).
  */
 #include "agent/agent_wire.h"
 
-#define REG(n) (8 * (n))(%rsp)
-#define CALL_OWNER 136(%rsp)
-#define CALL_ENTRY 144(%rsp)
-#define CALL_COUNTED 152(%rsp)
-#define CALL_RESULT 160(%rsp)
-#define CALL_SIZE 232
+#define REG(n) (128 + 8 * (n))(%rsp)
+#define CALL_OWNER 264(%rsp)
+#define CALL_ENTRY 272(%rsp)
+#define CALL_COUNTED 280(%rsp)
+#define CALL_RESULT 288(%rsp)
+#define CALL_RESULT2 296(%rsp)
+#define CALL_RBX 472(%rsp)
+#define CALL_R12 480(%rsp)
+#define CALL_R13 488(%rsp)
+#define CALL_R14 496(%rsp)
+#define CALL_R15 504(%rsp)
+#define CALL_RBP 512(%rsp)
+#define CALL_SIZE 520
 
 	.section .table, "a", @progbits
 	.globl agent_table
@@ -23,8 +30,8 @@
 	.type agent_table, @object
 agent_table:
 	.asciz AGENT_MAGIC
-	.zero AGENT_PAGE - 16
-	.size agent_table, AGENT_PAGE
+	.zero AGENT_TABLE_SIZE - 16
+	.size agent_table, AGENT_TABLE_SIZE
 
 	.text
 	.globl agent_stubs
@@ -129,13 +136,24 @@ handler agent_free_arg0
 agent_straight:
 	jmp *(%r11)
 
+/* Of variadic functions al is how many vector registers have arguments. */
+handler agent_custom
+	mov agent_table + AGENT_TABLE_WIRE(%rip), %r10
+	test %r10, %r10
+	jnz agent_slow
+	jmp *(%r11)
+
+handler agent_back
+	ret
+
 agent_slow_counted:
-	mov $1, %eax
+	mov $1, %r10d
 	jmp 1f
 agent_slow:
-	xor %eax, %eax
+	xor %r10d, %r10d
 1:	sub $CALL_SIZE, %rsp
-	mov %rax, CALL_COUNTED
+	mov %rax, REG(0)
+	mov %r10, CALL_COUNTED
 	mov %r11, CALL_ENTRY
 	mov %fs:0, %rax
 	mov %rax, CALL_OWNER
@@ -157,31 +175,60 @@ agent_slow:
 	mov %r15, REG(15)
 	mov %rsp, %rdi
 	call agent_before
-	test %eax, %eax
-	jz 2f
+	cmp $1, %eax
+	jb 2f
+	ja 3f
 	call restore
 	call *16(%r11)
 	mov %rax, CALL_RESULT
+	mov %rdx, CALL_RESULT2
 	mov %rsp, %rdi
 	call agent_after
 	test %eax, %eax
 	jnz 2f
 	mov CALL_RESULT, %rax
+	mov CALL_RESULT2, %rdx
 	add $CALL_SIZE, %rsp
 	ret
 2:	call restore
 	add $CALL_SIZE, %rsp
 	jmp *(%r11)
 
+/* The original returns to agent_table.frame, which calls what rbx says. */
+3:	mov %rbx, CALL_RBX
+	mov %r12, CALL_R12
+	mov %r13, CALL_R13
+	mov %r14, CALL_R14
+	mov %r15, CALL_R15
+	mov %rbp, CALL_RBP
+	lea CALL_RBP, %rbp
+	lea 4f(%rip), %rbx
+	call restore
+	push agent_table + AGENT_TABLE_FRAME(%rip)
+	jmp *(%r11)
+4:	endbr64
+	add $8, %rsp
+	mov %rax, CALL_RESULT
+	mov %rdx, CALL_RESULT2
+	mov %rsp, %rdi
+	call agent_after
+	mov CALL_RESULT, %rax
+	mov CALL_RESULT2, %rdx
+	mov CALL_RBX, %rbx
+	mov CALL_RBP, %rbp
+	add $CALL_SIZE, %rsp
+	ret
+
 /* What the original may look at; the return address of this call lies below the call. */
 restore:
-	mov 8 + 144(%rsp), %r11
-	mov 8 + 8 * 1(%rsp), %rdx
-	mov 8 + 8 * 2(%rsp), %rcx
-	mov 8 + 8 * 4(%rsp), %rsi
-	mov 8 + 8 * 5(%rsp), %rdi
-	mov 8 + 8 * 8(%rsp), %r8
-	mov 8 + 8 * 9(%rsp), %r9
+	mov 8 + CALL_ENTRY, %r11
+	mov 8 + REG(0), %rax
+	mov 8 + REG(1), %rdx
+	mov 8 + REG(2), %rcx
+	mov 8 + REG(4), %rsi
+	mov 8 + REG(5), %rdi
+	mov 8 + REG(8), %r8
+	mov 8 + REG(9), %r9
 	ret
 
 /* process_vm_readv(pid, local, 1, remote, 1, 0), number 310; system calls take their fourth
@@ -206,6 +253,14 @@ agent_copy:
 	xor %ecx, %ecx
 	test %rax, %rax
 	cmovs %rcx, %rax
+	ret
+
+	.globl agent_pid
+	.hidden agent_pid
+	.type agent_pid, @function
+agent_pid:
+	mov $39, %eax
+	syscall
 	ret
 
 	.section .note.GNU-stack, "", @progbits
