@@ -151,7 +151,9 @@ static bool resolve_one(struct custom_options *options, const char *name, pid_t 
 	if (custom)
 		return true;
 	r = custom_preset(name, &custom);
-	if (r == -ENOENT) {
+	if (r == -ENOENT && options->takes_all) {
+		r = custom_probe(name, &custom);
+	} else if (r == -ENOENT) {
 		if (!list->strings.n && !list->probes.n)
 			read_list(pid, list);
 		if (!has_probe(list, name)) {
@@ -167,6 +169,21 @@ static bool resolve_one(struct custom_options *options, const char *name, pid_t 
 	}
 	*ret_custom = *slot = custom;
 	return true;
+}
+
+bool custom_options_want_probes(struct custom_options *options, pid_t pid)
+{
+	struct inject_list list;
+	bool good = true;
+
+	read_list(pid, &list);
+	if (!list.probes.n)
+		fprintf(stderr, "cprof: process %d has no probes of cprof/probe.h.\n", pid);
+	for (size_t i = 0; i < list.probes.n && good; i++)
+		good = custom_options_want(options, list.probes.items[i]);
+	good = good && list.probes.n;
+	inject_list_deinit(&list);
+	return good;
 }
 
 bool custom_options_resolve(struct custom_options *options, pid_t pid)

@@ -15,6 +15,7 @@ struct custom_options {
 	const struct custom **wanted;
 	unsigned n_wanted;
 	VEC(struct custom *) made; /* presets, and those of probes */
+	bool takes_all;            /* an unknown name is one of probes that will come */
 };
 
 /** Takes the argument of --custom. False after saying what is wrong with which word. */
@@ -28,6 +29,9 @@ bool custom_options_check(struct custom_options *options);
 
 /** One of the names that are wanted, for messages. */
 const char *custom_options_first(const struct custom_options *options);
+
+/** Wants all probes that a process has. False after saying that it has none. */
+bool custom_options_want_probes(struct custom_options *options, pid_t pid);
 
 /** Finds what each name stands for: declared, a preset, or probes in the process. False after
  * saying which there are. */

@@ -39,6 +39,8 @@ enum {
 	OPTION_WAIT,
 	OPTION_HEAP,
 	OPTION_HEAP_RATE,
+	OPTION_CUSTOM,
+	OPTION_PROBES,
 };
 
 static const struct option_row rows[] = {
@@ -67,6 +69,11 @@ static const struct option_row rows[] = {
 	 "also heap and allocs: puts code that counts allocations into the process"},
 	{OPTION_HEAP_RATE, "heap-rate", "BYTES",
 	 "with --heap: mean bytes between two samples; 1: all (default 524288)"},
+	{OPTION_CUSTOM, "custom", "PROFILE",
+	 "also a custom profile, likewise: fd, mmap, thread, dlopen, a name of cprof/probe.h, or\n"
+	 "'NAME: add=FUNC[:ret|:argN], remove=FUNC[:argN][, size=argN]'; may be repeated"},
+	{OPTION_PROBES, "probes", NULL,
+	 "also those of cprof/probe.h that the processes have, likewise"},
 	PUSH_ROWS,
 	{OPTION_PUSH_TYPES, "push-types", "TYPE[,TYPE...]",
 	 "what to push: cpu (default), wall, block, mutex, threadcreate, heap",
@@ -88,6 +95,15 @@ const struct option_table serve_options = {
 	.n_rows = ARRAY_SIZE(rows),
 	.see = "cprof-serve(1)",
 };
+
+/* A declaration, or a name. */
+static bool parse_custom(struct custom_options *custom, const char *text)
+{
+	if (!strchr(text, ':'))
+		return custom_options_want(custom, text);
+	return custom_options_declare(custom, text) &&
+	       custom_options_want(custom, custom->declared.items[custom->declared.n - 1]->name);
+}
 
 static bool parse_address(const char *text, struct serve_address *ret_address)
 {
@@ -230,6 +246,11 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 		return true;
 	case OPTION_HEAP_RATE:
 		return heap_options_parse_rate(text, &command->serve.heap_rate);
+	case OPTION_CUSTOM:
+		return parse_custom(&command->custom, text);
+	case OPTION_PROBES:
+		command->probes = true;
+		return true;
 	case OPTION_WINDOW:
 		return parse_window(command, text);
 	case 'v':
@@ -240,6 +261,35 @@ static bool parse_one(struct serve_command *command, int option, const char *tex
 			return push_options_parse(&command->push, option, text);
 		return sampling_parse(&command->sampling, option, text);
 	}
+}
+
+static bool resolve_customs(struct serve_command *command)
+{
+	struct custom_options *custom = &command->custom;
+
+	if (command->probes && !command->pids.n) {
+		fputs("cprof: --probes wants -p PID; name them with --custom NAME.\n", stderr);
+		return false;
+	}
+	for (size_t i = 0; i < command->pids.n && command->probes; i++) {
+		if (!custom_options_want_probes(custom, command->pids.items[i]))
+			return false;
+	}
+	/* Of a process that is not here yet any name may be one of its probes. */
+	custom->takes_all = !command->pids.n;
+	if (!custom_options_check(custom) ||
+	    !custom_options_resolve(custom, command->pids.n ? command->pids.items[0] : 0))
+		return false;
+	for (unsigned i = 0; i < custom->n_wanted; i++) {
+		if (!serve_has_name(custom->wanted[i]->name))
+			continue;
+		fprintf(stderr, "cprof: %s is something else that is served; choose a name.\n",
+			custom->wanted[i]->name);
+		return false;
+	}
+	command->serve.customs = custom->wanted;
+	command->serve.n_customs = custom->n_wanted;
+	return true;
 }
 
 static bool check_address(const struct serve_command *command)
@@ -312,7 +362,7 @@ static bool check_heap(struct serve_command *command)
 		fprintf(stderr, "cprof: --heap-rate goes with --heap only.\n");
 		return false;
 	}
-	if (command->heap && session->sampler.argv &&
+	if ((command->heap || command->serve.n_customs) && session->sampler.argv &&
 	    (command->serve.continuous & SAMPLER_CREATE)) {
 		fprintf(stderr, "cprof: a command's threads are traced all the time for "
 				"threadcreate, so that its heap cannot be counted; leave out one "
@@ -342,8 +392,8 @@ int serve_options_parse(struct serve_command *command, int argc, char **argv)
 			return CMD_USAGE;
 	}
 	if (!sampling_check(&command->sampling, argc, argv, "-n NAME") || !check_many(command) ||
-	    !check_continuous(command) || !check_heap(command) || !check_address(command) ||
-	    !check_push(command))
+	    !check_continuous(command) || !resolve_customs(command) || !check_heap(command) ||
+	    !check_address(command) || !check_push(command))
 		return CMD_USAGE;
 	sampler->types = SERVE_TYPES;
 	sampler->on_demand = true;
@@ -356,4 +406,5 @@ void serve_options_deinit(struct serve_command *command)
 	vec_deinit(&command->pids);
 	sampling_deinit(&command->sampling);
 	push_options_deinit(&command->push);
+	custom_options_deinit(&command->custom);
 }

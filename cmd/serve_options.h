@@ -2,6 +2,7 @@
 /* The command line of cprof serve. */
 #pragma once
 
+#include "custom_options.h"
 #include "push_options.h"
 #include "sampling.h"
 #include "serve/serve.h"
@@ -10,8 +11,9 @@ struct serve_command {
 	struct sampling sampling;
 	struct serve_options serve;
 	struct push_command push;
+	struct custom_options custom;
 	VEC(pid_t) pids; /* -p */
-	bool allow_remote, continuous, has_interval, heap;
+	bool allow_remote, continuous, has_interval, heap, probes;
 	unsigned verbose;
 	char token[512];
 };

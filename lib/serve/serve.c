@@ -105,6 +105,7 @@ int serve_new(const struct serve_options *options, struct serve **ret_serve)
 	serve->options = *options;
 	serve->listen_fd = -1;
 	serve_clients_init(&serve->clients);
+	serve_custom_init(serve);
 	serve_targets_init(&serve->targets, &serve->options);
 	(void)gethostname(serve->host_name, sizeof(serve->host_name) - 1);
 	r = bind_socket(serve);
@@ -247,7 +248,7 @@ int serve_run(struct serve *serve, int stop_fd)
 		end = wait_for_something(serve, stop_fd);
 		serve_clients_reap(&serve->clients);
 		for (unsigned i = 0; i < serve->targets.n; i++)
-			serve_heap_tell(serve->targets.items[i]);
+			serve_heap_tell(serve, serve->targets.items[i]);
 		if (!end && serve->options.on_look)
 			serve->options.on_look(serve->options.user);
 		/* What was found takes the place of what has ended. */

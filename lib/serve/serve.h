@@ -19,6 +19,7 @@
 
 #include "base/sink.h"
 #include "serve/serve_push.h"
+#include "session/custom.h"
 #include "session/session.h"
 
 struct serve;
@@ -59,14 +60,17 @@ struct serve_process {
 
 struct serve_options {
 	struct serve_address address;
-	const char *token;              /* what clients must know; NULL: nothing; borrowed */
-	bool same_user;                 /* refuse peers of another uid */
-	uint32_t max_samples;           /* in one answer; 0: any number */
-	unsigned hz;                    /* of the session */
-	unsigned continuous;            /* of SERVE_TYPES: what is sampled all the time */
-	uint64_t window_ns;             /* of these: how far back one can ask */
-	uint64_t heap_rate;             /* mean bytes between samples of allocations; 0: the heaps
-					   are not looked at, which takes code in the target */
+	const char *token;    /* what clients must know; NULL: nothing; borrowed */
+	bool same_user;       /* refuse peers of another uid */
+	uint32_t max_samples; /* in one answer; 0: any number */
+	unsigned hz;          /* of the session */
+	unsigned continuous;  /* of SERVE_TYPES: what is sampled all the time */
+	uint64_t window_ns;   /* of these: how far back one can ask */
+	uint64_t heap_rate;   /* mean bytes between samples of allocations; 0: the heaps
+				 are not looked at, which takes code in the target */
+	/* Custom profiles, each served at its name; borrowed. They take that code, too. */
+	const struct custom *const *customs;
+	unsigned n_customs;             /* at most AGENT_MAX_PROFILES */
 	bool inlines;                   /* likewise: expand inlined calls */
 	const char *command_line;       /* of cprof, for their comments; borrowed */
 	struct serve_push_options push; /* of processes that have a `push` */
@@ -84,6 +88,9 @@ struct serve_options {
 	void (*on_end)(void *user, pid_t pid, const char *name, int result, bool is_last);
 	void *user;
 };
+
+/** Is something else served under this name? */
+bool serve_has_name(const char *name);
 
 /**
  * Listens. A file in the way of a Unix socket is replaced if it is a socket that nobody listens

@@ -18,6 +18,8 @@ int serve_heap_start(struct serve_target *target, const struct serve_options *op
 		.rate = options->heap_rate,
 		.inlines = options->inlines,
 		.command_line = options->command_line,
+		.customs = options->customs,
+		.n_customs = options->n_customs,
 	};
 	int r = session_heap_new(&heap, &target->heap);
 
@@ -73,7 +75,7 @@ void serve_heap_explain(struct serve_target *target, char *text, size_t size)
 	session_heap_explain(target->pid, session_heap_await(target->heap), text, size);
 }
 
-void serve_heap_tell(struct serve_target *target)
+void serve_heap_tell(const struct serve *serve, struct serve_target *target)
 {
 	struct session_heap_stats stats;
 	char text[512];
@@ -85,5 +87,6 @@ void serve_heap_tell(struct serve_target *target)
 	if (!stats.has_ended || stats.images || stats.why == INJECT_GONE)
 		return;
 	session_heap_explain(target->pid, stats.why, text, sizeof(text));
-	log_line(LOG_WARNING, "no heap profiles: %s", text);
+	log_line(LOG_WARNING, "no %s profiles: %s", serve->options.heap_rate ? "heap" : "custom",
+		 text);
 }

@@ -20,8 +20,20 @@ static uint32_t count_stacks(const struct serve_target *target)
 	return stats.stacks;
 }
 
-/* How many there are: stacks counted so far, threads. */
-static uint32_t count_one(const struct serve_target *target, const struct serve_entry *entry)
+static uint32_t count_entries(struct serve_target *target, const struct serve_entry *entry)
+{
+	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
+	uint64_t sum = 0;
+
+	if (serve_custom_make(target, entry, &profile) != 0)
+		return 0;
+	for (uint32_t i = 0; i < profile_n_samples(profile); i++)
+		sum += (uint64_t)profile_sample(profile, i)->values[0];
+	return (uint32_t)sum;
+}
+
+/* How many there are: stacks counted so far, threads, entries. */
+static uint32_t count_one(struct serve_target *target, const struct serve_entry *entry)
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;
 
@@ -29,6 +41,8 @@ static uint32_t count_one(const struct serve_target *target, const struct serve_
 		return (uint32_t)serve_names_count_threads(target->names);
 	if (entry->what == SERVE_HEAP)
 		return count_stacks(target);
+	if (entry->what == SERVE_CUSTOM)
+		return count_entries(target, entry);
 	if (entry->what != SERVE_COUNT || serve_hub_total(target->hub, entry->type, &profile) < 0)
 		return 0;
 	return profile_n_samples(profile);
@@ -48,7 +62,7 @@ static int write_rows(const struct serve *serve, const struct serve_scope *scope
 	const struct serve_entry *entry;
 	int r = 0;
 
-	for (unsigned i = 0; r >= 0 && (entry = serve_entry_get(i)); i++) {
+	for (unsigned i = 0; r >= 0 && (entry = serve_entry_get(serve, i)); i++) {
 		if (serve_entry_is_listed(serve, entry))
 			r = sink_printf(sink,
 					"<tr><td>%" PRIu32
@@ -118,14 +132,14 @@ static int write_descriptions(const struct serve *serve, const struct serve_scop
 	const struct serve_entry *entry;
 	int r = 0;
 
-	for (unsigned i = 0; r >= 0 && (entry = serve_entry_get(i)); i++) {
+	for (unsigned i = 0; r >= 0 && (entry = serve_entry_get(serve, i)); i++) {
 		if (!serve_entry_is_listed(serve, entry))
 			continue;
 		r = sink_printf(sink, "<li><div class=profile-name>%s: </div> %s", entry->name,
 				entry->about);
 		if (r >= 0 && entry->what == SERVE_COUNT)
 			r = write_since(scope, entry, sink);
-		if (r >= 0 && entry->what == SERVE_HEAP)
+		if (r >= 0 && (entry->what == SERVE_HEAP || entry->what == SERVE_CUSTOM))
 			r = write_heap_since(scope, sink);
 		if (r >= 0)
 			r = sink_printf(sink, "</li>\n");

@@ -23,11 +23,12 @@ void serve_metrics_count(struct serve_request *request, unsigned code)
 	}
 }
 
-static const char *path_name(unsigned path)
+static const char *path_name(const struct serve *serve, unsigned path)
 {
 	if (path < SERVE_PATH_INDEX)
-		return serve_entry_get(path)->name;
+		return serve_entry_get(serve, path)->name;
 	return path == SERVE_PATH_INDEX     ? "index"
+	       : path == SERVE_PATH_CUSTOM  ? "custom"
 	       : path == SERVE_PATH_METRICS ? "metrics"
 					    : "other";
 }
@@ -45,7 +46,7 @@ static int write_requests(struct serve *serve, struct sink *sink)
 				r = sink_printf(sink,
 						"cprof_http_requests_total{path=\"%s\",code=\"%u\"}"
 						" %" PRIu64 "\n",
-						path_name(path), codes[i], n);
+						path_name(serve, path), codes[i], n);
 		}
 	}
 	return r;

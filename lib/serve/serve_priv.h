@@ -26,11 +26,36 @@
 /* What requests are counted by: an entry's number, or one of these. */
 enum {
 	SERVE_PATH_INDEX = 12,
+	SERVE_PATH_CUSTOM, /* all of them */
 	SERVE_PATH_METRICS,
 	SERVE_PATH_OTHER,
 	SERVE_PATHS,
 };
 #define SERVE_CODES 12
+
+/** What is served under a name. */
+enum serve_what {
+	SERVE_RATE,        /* for some time, 30 s if nothing is said: profile */
+	SERVE_COUNT,       /* what was counted so far, or for some time: block */
+	SERVE_EVERY,       /* all threads now: goroutine */
+	SERVE_HEAP,        /* heap, allocs: what was counted so far, or for some time */
+	SERVE_CUSTOM,      /* what is there now */
+	SERVE_UNSUPPORTED, /* what Go has and we have not */
+	SERVE_CMDLINE,
+	SERVE_SYMBOL,
+};
+
+/** What there is below /debug/pprof/. */
+struct serve_entry {
+	const char *name;
+	enum serve_what what;
+	enum sampler_type type; /* of RATE and COUNT */
+	bool has_delta;         /* takes `seconds` */
+	const char *about;      /* for the index; of UNSUPPORTED: why */
+	bool is_hidden;         /* not in the index */
+	bool allocs;            /* of HEAP: by what was allocated */
+	unsigned custom;        /* of CUSTOM: its number */
+};
 
 /** A connection. */
 struct serve_client {
@@ -64,6 +89,7 @@ struct serve {
 	_Atomic uint64_t counts[SERVE_PATHS][SERVE_CODES]; /* see serve_metrics.c */
 	char url[512];
 	char host_name[256]; /* of this machine */
+	struct serve_entry customs[AGENT_MAX_PROFILES];
 };
 
 /** A request. Made when its first line is here. */
@@ -142,32 +168,20 @@ bool serve_guard_token(const struct serve_request *request);
 /** Answers a request that is all here. */
 enum MHD_Result serve_route(struct serve_request *request, const char *path);
 
-/** What is served under a name. */
-enum serve_what {
-	SERVE_RATE,        /* for some time, 30 s if nothing is said: profile */
-	SERVE_COUNT,       /* what was counted so far, or for some time: block */
-	SERVE_EVERY,       /* all threads now: goroutine */
-	SERVE_HEAP,        /* heap, allocs: what was counted so far, or for some time */
-	SERVE_UNSUPPORTED, /* what Go has and we have not */
-	SERVE_CMDLINE,
-	SERVE_SYMBOL,
-};
-
-/** What there is below /debug/pprof/. */
-struct serve_entry {
-	const char *name;
-	enum serve_what what;
-	enum sampler_type type; /* of RATE and COUNT */
-	bool has_delta;         /* takes `seconds` */
-	const char *about;      /* for the index; of UNSUPPORTED: why */
-	bool is_hidden;         /* not in the index */
-	bool allocs;            /* of HEAP: by what was allocated */
-};
-
-const struct serve_entry *serve_entry_get(unsigned index);
+/** Those that there always are, then the custom ones; NULL: no more. */
+const struct serve_entry *serve_entry_get(const struct serve *serve, unsigned index);
 
 /** Is it in the index? */
 bool serve_entry_is_listed(const struct serve *serve, const struct serve_entry *entry);
+
+/* serve_custom.c */
+/** Makes the entries of custom profiles. */
+void serve_custom_init(struct serve *serve);
+/** The entry of a name, or NULL. */
+const struct serve_entry *serve_custom_find(const struct serve *serve, const char *name);
+/** As serve_profile_make(). */
+int serve_custom_make(struct serve_target *target, const struct serve_entry *entry,
+		      struct profile **ret_profile);
 
 /* serve_profile.c */
 enum MHD_Result serve_profile_reply(struct serve_request *request, const struct serve_entry *entry);
@@ -212,7 +226,7 @@ int serve_heap_make(struct serve_target *target, bool allocs, const struct serve
 /** Why there is none, after SERVE_HUB_NO_HEAP; of a target with `heap`. */
 void serve_heap_explain(struct serve_target *target, char *text, size_t size);
 /** Logs that, once it is known; on the thread of serve_run(). */
-void serve_heap_tell(struct serve_target *target);
+void serve_heap_tell(const struct serve *serve, struct serve_target *target);
 
 /* serve_threads.c */
 /** Every thread's stack. Returns 0; -ESRCH; -ENOMEM and others. */

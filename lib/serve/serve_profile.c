@@ -125,6 +125,8 @@ int serve_profile_make(struct serve_target *target, const struct serve_entry *en
 {
 	if (entry->what == SERVE_HEAP)
 		return serve_heap_make(target, entry->allocs, span, ret_profile);
+	if (entry->what == SERVE_CUSTOM)
+		return serve_custom_make(target, entry, ret_profile);
 	if (entry->what == SERVE_EVERY)
 		return span->ns ? threads_delta(target, entry, span, ret_profile)
 				: serve_threads_profile(target, entry->name, ret_profile);
@@ -271,7 +273,7 @@ static enum MHD_Result reply_all_threads(struct serve_request *request)
 	return reply_failure(request, r);
 }
 
-/* block, mutex, threadcreate, goroutine, threads without `seconds` */
+/* block, mutex, threadcreate, goroutine, threads, heap, custom ones without `seconds` */
 static enum MHD_Result reply_now(struct serve_request *request, const struct serve_entry *entry)
 {
 	_cleanup_(profile_free_cleanup) struct profile *profile = NULL;

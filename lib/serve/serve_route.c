@@ -50,9 +50,26 @@ static const struct {
 	{"/pprof/symbol", "symbol"},
 };
 
-const struct serve_entry *serve_entry_get(unsigned index)
+const struct serve_entry *serve_entry_get(const struct serve *serve, unsigned index)
 {
-	return index < ARRAY_SIZE(entries) ? &entries[index] : NULL;
+	if (index < ARRAY_SIZE(entries))
+		return &entries[index];
+	index -= ARRAY_SIZE(entries);
+	return index < serve->options.n_customs ? &serve->customs[index] : NULL;
+}
+
+static const struct serve_entry *find_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
+		if (strcmp(entries[i].name, name) == 0)
+			return &entries[i];
+	}
+	return NULL;
+}
+
+bool serve_has_name(const char *name)
+{
+	return find_name(name) != NULL;
 }
 
 bool serve_entry_is_listed(const struct serve *serve, const struct serve_entry *entry)
@@ -60,8 +77,9 @@ bool serve_entry_is_listed(const struct serve *serve, const struct serve_entry *
 	return !entry->is_hidden && (entry->what != SERVE_HEAP || serve->options.heap_rate);
 }
 
-static const struct serve_entry *find_entry(const char *path)
+static const struct serve_entry *find_entry(const struct serve *serve, const char *path)
 {
+	const struct serve_entry *entry;
 	const char *name = NULL;
 
 	if (strncmp(path, ROOT, strlen(ROOT)) == 0)
@@ -70,11 +88,8 @@ static const struct serve_entry *find_entry(const char *path)
 		if (strcmp(aliases[i].path, path) == 0)
 			name = aliases[i].name;
 	}
-	for (size_t i = 0; name && i < ARRAY_SIZE(entries); i++) {
-		if (strcmp(entries[i].name, name) == 0)
-			return &entries[i];
-	}
-	return NULL;
+	entry = name ? find_name(name) : NULL;
+	return entry || !name ? entry : serve_custom_find(serve, name);
 }
 
 /* What cannot be of several processes together: of the one that there is. Answers if there is none
@@ -142,8 +157,8 @@ static enum MHD_Result reply_symbol(struct serve_request *request)
 				 "no names can be found: %s", strerror(-r));
 }
 
-/* pprof asks for names of what has none in a profile of several processes, and gives up at an error.
- * Whose address it is cannot be told. */
+/* pprof asks for names of what has none in a profile of several processes, and gives up at an
+ * error. Whose address it is cannot be told. */
 static bool is_of_several(const struct serve_request *request)
 {
 	struct serve_scope scope;
@@ -183,6 +198,7 @@ static enum MHD_Result reply_entry(struct serve_request *request, const struct s
 	case SERVE_COUNT:
 	case SERVE_EVERY:
 	case SERVE_HEAP:
+	case SERVE_CUSTOM:
 	case SERVE_UNSUPPORTED:
 		break;
 	}
@@ -270,12 +286,14 @@ enum MHD_Result serve_route(struct serve_request *request, const char *path)
 	const char *local = take_process(request, path, buffer, sizeof(buffer));
 	const char *host = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
 						       MHD_HTTP_HEADER_HOST);
-	const struct serve_entry *entry = local ? find_entry(local) : NULL;
+	const struct serve_entry *entry = local ? find_entry(request->serve, local) : NULL;
 	bool with_post = entry && entry->what == SERVE_SYMBOL;
 	bool is_index = local && strcmp(local, ROOT) == 0;
 	bool is_metrics = strcmp(path, "/metrics") == 0;
 
-	if (entry)
+	if (entry && entry->what == SERVE_CUSTOM)
+		request->path = SERVE_PATH_CUSTOM;
+	else if (entry)
 		request->path = (unsigned)(entry - entries);
 	else if (is_index || is_metrics)
 		request->path = is_index ? SERVE_PATH_INDEX : SERVE_PATH_METRICS;

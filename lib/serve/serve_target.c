@@ -89,7 +89,7 @@ static int start(struct serve_target *target, const struct serve_options *option
 	int r = serve_names_new(target->pid, &target->names);
 
 	/* Before the sampler, likewise: which may have all of them from its beginning on. */
-	if (r >= 0 && options->heap_rate)
+	if (r >= 0 && (options->heap_rate || options->n_customs))
 		r = serve_heap_start(target, options);
 	if (r >= 0 && target->heap && (options->continuous & SAMPLER_CREATE))
 		(void)session_heap_await(target->heap);

@@ -27,7 +27,7 @@ struct serve_target {
 	char pid_text[16];
 	char last_name[SERVE_NAME]; /* under the lock; see serve_target_name() */
 	struct serve_hub *hub;
-	struct session_heap *heap; /* NULL: it was not asked for */
+	struct session_heap *heap; /* also of custom profiles; NULL: not asked for */
 	bool heap_is_told;         /* why it is not there, if it is not */
 	struct serve_names *names;
 	struct serve_push *pusher; /* NULL: nothing is pushed */
