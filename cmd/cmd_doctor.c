@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cmd.h"
+#include "doctor_cleanup.h"
 #include "doctor_print.h"
 #include "module/module.h"
 #include "options.h"
@@ -22,12 +23,15 @@ DEFINE_CLEANUP(struct doctor *, doctor_free)
 
 enum {
 	OPTION_RESUME = 256,
+	OPTION_CLEANUP,
 };
 
 static const struct option_row rows[] = {
 	{'p', "pid", "PID", "look at this process", OPTION_PID},
 	{'n', "name", "NAME", "look at the one process of this name", OPTION_NAME},
 	{OPTION_RESUME, "resume", NULL, "continue it if a signal has stopped it (sends SIGCONT)"},
+	{OPTION_CLEANUP, "cleanup", NULL,
+	 "take out what a killed cprof has left in it of a heap profile"},
 };
 
 const struct option_table doctor_options = {
@@ -146,7 +150,7 @@ static int examine(pid_t pid, bool with_resume)
 int cmd_doctor(int argc, char **argv)
 {
 	const char *arg, *name = NULL;
-	bool with_resume = false;
+	bool with_resume = false, with_cleanup = false;
 	pid_t pid = 0;
 	int id;
 
@@ -162,11 +166,19 @@ int cmd_doctor(int argc, char **argv)
 		case OPTION_RESUME:
 			with_resume = true;
 			break;
+		case OPTION_CLEANUP:
+			with_cleanup = true;
+			break;
 		case OPTIONS_HELP:
 			return CMD_OK;
 		default:
 			return CMD_USAGE;
 		}
+	}
+	if (with_cleanup && with_resume) {
+		fputs("cprof: --cleanup and --resume are two commands: give one of them.\n",
+		      stderr);
+		return CMD_USAGE;
 	}
 	if (optind != argc || !pid == !name) {
 		fputs("cprof: give one of -p PID and -n NAME. See cprof doctor --help.\n", stderr);
@@ -174,5 +186,5 @@ int cmd_doctor(int argc, char **argv)
 	}
 	if (name && !target_find(name, &pid))
 		return CMD_FAILED;
-	return examine(pid, with_resume);
+	return with_cleanup ? doctor_clean_up(pid) : examine(pid, with_resume);
 }

@@ -99,8 +99,31 @@ static void print_module(const struct doctor_module *m)
 		doctor_line("", "debug file: %s", s->debug_path);
 }
 
+static void print_agent(const struct doctor *d)
+{
+	switch (d->remains) {
+	case INJECT_REMAINS_NONE:
+		break;
+	case INJECT_REMAINS_CODE:
+		doctor_line("agent", "code of an earlier heap profile is mapped, and not in use");
+		break;
+	case INJECT_REMAINS_IN_USE:
+		if (d->target == SESSION_TARGET_SAMPLED)
+			doctor_line("agent", "at work for a heap profile of process %" PRId64,
+				    d->target_other);
+		else
+			doctor_line("agent", "left by a cprof that was killed; it does no harm. "
+					     "The next heap profile takes it out, and --cleanup");
+		break;
+	case INJECT_REMAINS_OTHER:
+		doctor_line("agent", "of another version of cprof, in use or left behind");
+		break;
+	}
+}
+
 void doctor_print_program(const struct doctor *d)
 {
+	print_agent(d);
 	if (d->modules_error) {
 		doctor_line("modules", "cannot be read: %s", strerror(-d->modules_error));
 		return;

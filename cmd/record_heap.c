@@ -45,17 +45,19 @@ static bool print_losses(const struct session_heap_stats *stats)
 static void print(const struct session_heap_stats *stats, const struct record_options *options)
 {
 	const struct allocs_stats *a = &stats->allocs;
-	char start[32], stop[32], remove[32];
+	char start[32], map[32], stop[32], unmap[32];
 
 	if (options->heap_rate)
 		fprintf(stderr,
 			"samples  %" PRIu64 " in %.1f s, %" PRIu64 " of them in use at the end\n",
 			a->samples, (double)stats->elapsed_ns / 1e9, stats->in_use);
 	custom_options_print(&options->custom, stats);
-	fprintf(stderr, "pause    %s to bring the agent in, %s and %s to take it out\n",
-		format_duration(a->inject.start_ns, start),
+	fprintf(stderr,
+		"pause    all threads %s and one %s to bring the agent in, all %s and one %s to "
+		"take it out\n",
+		format_duration(a->inject.start_ns, start), format_duration(a->inject.map_ns, map),
 		format_duration(a->inject.stop_ns, stop),
-		format_duration(a->inject.remove_ns, remove));
+		format_duration(a->inject.unmap_ns, unmap));
 	if (a->target_ended)
 		fprintf(stderr,
 			"note     the target ended, or became another program: in use is what "

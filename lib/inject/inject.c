@@ -156,26 +156,6 @@ int inject_new(struct process *process, const struct inject_options *options,
 	return INJECT_OK;
 }
 
-/* While the threads that run stand still. */
-static void write_slots(struct inject *inject)
-{
-	for (size_t i = 0; i < inject->modules.n; i++) {
-		struct inject_module *m = inject->modules.items[i];
-
-		for (size_t k = 0; k < m->slots.n && m->mapped; k++) {
-			struct inject_slot *slot = &m->slots.items[k];
-			uint64_t found;
-
-			if (!slot->wanted ||
-			    pread(inject->mem_fd, &found, 8, (off_t)slot->addr) != 8)
-				continue;
-			slot->wanted = found == slot->old &&
-				       inject_write(inject, slot->addr, &slot->new, 8);
-			inject->stats.n_left += !slot->wanted;
-		}
-	}
-}
-
 static void count_slots(struct inject *inject)
 {
 	inject->stats.n_slots = inject->stats.n_modules = 0;
@@ -212,7 +192,7 @@ static bool write_wire(struct inject *inject, uint64_t wire)
 
 static void restore(struct inject *inject)
 {
-	write_slots(inject);
+	inject_write_slots(inject);
 	(void)write_wire(inject, 0);
 }
 
@@ -236,18 +216,15 @@ static void rebase(struct inject *inject)
 	}
 }
 
+static void map(struct inject *inject)
+{
+	inject->result = inject_map(inject);
+}
+
 static void bring_in(struct inject *inject)
 {
-	bool is_new = !inject->code;
-
-	inject->result = inject_map(inject);
-	if (inject->result != INJECT_OK)
-		return;
-	if (is_new)
-		rebase(inject);
-	inject->patched = true;
-	if (write_table(inject) && write_wire(inject, inject->wire))
-		write_slots(inject);
+	if (write_wire(inject, inject->wire))
+		inject_write_slots(inject);
 	else
 		inject->result = INJECT_DENIED;
 }
@@ -276,47 +253,27 @@ int inject_stop(struct inject *inject)
 	return r;
 }
 
-/* While threads stand still, until one is there that can be used for it. */
+/* By a thread of the target, as soon as there is one that can be used. */
 static int with_thread(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
 {
 	int r = INJECT_OK;
 
+	inject->result = INJECT_NO_THREAD;
 	for (unsigned tries = 0; tries < THREAD_TRIES && r == INJECT_OK; tries++) {
-		inject->result = INJECT_NO_THREAD;
-		r = inject_stopped(inject, then, ret_ns);
-		if (r == INJECT_OK && inject->result != INJECT_NO_THREAD)
+		r = inject_use_one(inject, then, ret_ns);
+		if (inject->result != INJECT_NO_THREAD)
 			break;
 	}
 	return r != INJECT_OK ? r : inject->result;
 }
 
-static void remove_wire(struct inject *inject)
+void inject_remove_wire(struct inject *inject)
 {
 	if (!inject->wire || inject_is_gone(inject))
 		return;
 	inject->stats.left_wire = !inject_await_outside(inject) ||
-				  with_thread(inject, unmap, &inject->stats.remove_ns) != INJECT_OK;
+				  with_thread(inject, unmap, &inject->stats.unmap_ns) != INJECT_OK;
 	inject->wire = 0;
-}
-
-/* What a cprof that was killed has left. */
-static int take_over(struct inject *inject)
-{
-	/* It had written no slot yet, or given all back, if no wire is mapped. */
-	int r = inject->code && inject->table.mapped_size ? inject_find_left(inject) : 0;
-
-	if (r < 0)
-		return err_trace(r);
-	if (!inject->code || !(inject->table.mapped_size || inject_plan_back(inject)))
-		return INJECT_OK;
-	inject->wire = inject->table.mapped;
-	inject->wire_left = inject->table.mapped_size;
-	inject->stats.took_over = true;
-	inject->patched = true;
-	r = inject_stop(inject);
-	if (r == INJECT_OK)
-		remove_wire(inject);
-	return r;
 }
 
 /* Without a place for exceptions to pass through, functions that somebody has declared, and that
@@ -339,7 +296,8 @@ static int check_frame(const struct inject *inject)
 
 static int start(struct inject *inject)
 {
-	int r = take_over(inject);
+	int r = inject_take_over(inject);
+	bool is_new = !inject->code;
 
 	inject->table.frame = inject_find_frame(inject);
 	if (r == INJECT_OK)
@@ -351,9 +309,17 @@ static int start(struct inject *inject)
 	if (r == INJECT_OK && inject_plan(inject) == 0)
 		r = INJECT_NO_SLOTS;
 	if (r == INJECT_OK)
-		r = with_thread(inject, bring_in, &inject->stats.start_ns);
+		r = with_thread(inject, map, &inject->stats.map_ns);
 	if (r != INJECT_OK)
 		return r;
+	if (is_new)
+		rebase(inject);
+	if (!write_table(inject))
+		return INJECT_DENIED;
+	inject->patched = true;
+	r = inject_stopped(inject, bring_in, &inject->stats.start_ns);
+	if (r != INJECT_OK || inject->result != INJECT_OK)
+		return r != INJECT_OK ? r : inject->result;
 	count_slots(inject);
 	return inject->stats.n_slots ? INJECT_OK : INJECT_DENIED;
 }
@@ -378,7 +344,7 @@ int inject_renew(struct inject *inject)
 		return r;
 	if (!write_table(inject))
 		return INJECT_OK;
-	r = inject_stopped(inject, write_slots, &ns);
+	r = inject_stopped(inject, inject_write_slots, &ns);
 	inject->stats.renewals++;
 	inject->stats.renewal_ns = MAX(inject->stats.renewal_ns, ns);
 	/* Somebody else traces it for the moment: the next time. */
@@ -400,7 +366,7 @@ struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats
 	if (!inject)
 		return NULL;
 	if (inject_stop(inject) == INJECT_OK)
-		remove_wire(inject);
+		inject_remove_wire(inject);
 	else
 		inject->stats.left_wire = inject->wire && !inject_is_gone(inject);
 	if (inject->set)

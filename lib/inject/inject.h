@@ -67,9 +67,9 @@ struct inject_stats {
 	uint32_t n_slots, n_modules; /* patched, in so many modules */
 	uint32_t n_left;             /* slots that hold a value of somebody else at the end */
 	uint32_t n_unresolved;       /* slots that the dynamic linker has yet to fill in */
-	/* How long threads stood still, the first one at most: to bring it in, to restore the
-	 * slots, and to unmap its memory. */
-	uint64_t start_ns, stop_ns, remove_ns;
+	/* How long the threads that ran stood still, the first one at most, to point slots at it
+	 * and back; and one thread, to map its memory and to unmap it. */
+	uint64_t start_ns, stop_ns, map_ns, unmap_ns;
 	uint64_t renewals, renewal_ns; /* of inject_renew(), when it had to write; longest */
 	uint32_t left_eintr;           /* calls that a stop ended with EINTR */
 	bool took_over;                /* an agent was there, which a killed cprof had left */
@@ -133,3 +133,24 @@ int inject_stop(struct inject *inject);
  * @param ret_stats	final; may be NULL
  */
 struct inject *inject_free(struct inject *inject, struct inject_stats *ret_stats);
+
+/** What an earlier recording has left in a process. */
+enum inject_remains {
+	INJECT_REMAINS_NONE,
+	INJECT_REMAINS_CODE,   /* its code, which nothing leads to but what copied an address */
+	INJECT_REMAINS_IN_USE, /* import tables lead to it, or its memory is mapped: a cprof is at
+				  work, or was killed */
+	INJECT_REMAINS_OTHER,  /* likewise, of another version of cprof */
+};
+
+/** Looks for it, without touching the process. Returns an enum inject_result, unless OK of why
+ * nothing can be there or be seen; or -ENOMEM. */
+int inject_left(struct process *process, enum inject_remains *ret_remains);
+
+/**
+ * Takes it out. Not while another cprof is at work there.
+ *
+ * @param ret_stats	took_over: there was something
+ * @return as inject_start()
+ */
+int inject_cleanup(struct process *process, struct inject_stats *ret_stats);

@@ -76,13 +76,6 @@ bool inject_find_code(struct inject *inject)
 	return false;
 }
 
-bool inject_write(struct inject *inject, uint64_t addr, const void *bytes, size_t size)
-{
-	/* The descriptor belongs to the memory, not to the process: after an execve it is nobody's.
-	 */
-	return pwrite(inject->mem_fd, bytes, size, (off_t)addr) == (ssize_t)size;
-}
-
 /* A new mapping, or INJECT_NO_MEMORY. */
 static int map(struct tracee_call *call, uint64_t size, int protection, uint64_t *ret_addr)
 {

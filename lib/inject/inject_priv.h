@@ -89,6 +89,7 @@ struct inject {
 	VEC(pid_t) stopped;
 	int mem_fd;
 	pid_t inner_pid;             /* in the target's own pid namespace */
+	uint64_t asked_at;           /* when the first one that is to stand still was asked to */
 	int result;                  /* of what was done while threads stood still */
 	uint64_t call_pc, resume_pc; /* see arch->call_code */
 	uint64_t code, wire;         /* target addresses, 0: not mapped, or not ours to unmap */
@@ -97,6 +98,17 @@ struct inject {
 	bool patched;                /* slots may be ours */
 	struct inject_stats stats;
 };
+
+/* --- inject.c --- */
+
+/** Unmaps the wire as soon as nobody uses it; it stays if somebody goes on to. */
+void inject_remove_wire(struct inject *inject);
+
+/* --- inject_left.c --- */
+
+/** Takes out what a cprof that was killed has left. Returns INJECT_OK, also when there was nothing,
+ * or another outcome. */
+int inject_take_over(struct inject *inject);
 
 /* --- inject_module.c --- */
 
@@ -164,14 +176,11 @@ uint64_t inject_find_frame(struct inject *inject);
 /** Finds call_code and resume_code in mapped files. False: they are nowhere. */
 bool inject_find_code(struct inject *inject);
 
-/** Writes to the target whatever the protection of the page is; false: refused, or not mapped. */
-bool inject_write(struct inject *inject, uint64_t addr, const void *bytes, size_t size);
-
 /** Notes in the target where the wire is, and how much of it is mapped. */
 bool inject_note_wire(struct inject *inject, uint64_t left);
 
-/** Maps the code area, unless there is one, and the wire. To be called while threads stand still.
- * Returns an enum inject_result, or -ENOMEM. */
+/** Maps the code area, unless there is one, and the wire. To be called from `then` of
+ * inject_use_one(). Returns an enum inject_result, or -ENOMEM. */
 int inject_map(struct inject *inject);
 
 /** Unmaps the wire, which nobody uses any more; likewise. */
@@ -179,6 +188,15 @@ int inject_unmap(struct inject *inject);
 
 /** Has the program become another one by execve, or ended? */
 bool inject_is_gone(struct inject *inject);
+
+/* --- inject_write.c --- */
+
+/** Writes to the target whatever the protection of the page is; false: refused, or not mapped. */
+bool inject_write(struct inject *inject, uint64_t addr, const void *bytes, size_t size);
+
+/** Writes the slots that are wanted and hold their old value; the others are counted as left. While
+ * the threads that run stand still. */
+void inject_write_slots(struct inject *inject);
 
 /* --- inject_stop.c --- */
 
@@ -190,13 +208,22 @@ bool inject_is_gone(struct inject *inject);
  */
 int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns);
 
+/** Calls `then`, which picks a thread and makes it do something; lets it go on. The others that run
+ * stand still if they are more than there are CPUs: a slice of the scheduler's would pass before
+ * each of its steps.
+ *
+ * @param ret_ns	how long the first one stood still
+ * @return as inject_stopped()
+ */
+int inject_use_one(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns);
+
 /** Who was asked to stop and has not come is let go when it does; waits for that at most `ns`. Who
  * comes when nobody is there to mend its call may see EINTR. */
 void inject_release_late(struct inject *inject, uint64_t ns);
 
 /**
- * A stopped thread whose stack has room: of those that stand still, or else one that waits, which
- * joins them. To be called from `then` of inject_stopped().
+ * A stopped thread whose stack has room: of those that stand still, or else one that runs, or one
+ * that waits, which joins them. To be called from `then` of inject_use_one().
  *
  * @param n	how many were picked before and were not fit
  * @return INJECT_OK, or another outcome

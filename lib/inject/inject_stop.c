@@ -2,6 +2,7 @@
 /* Threads that stand still for us, and whether they are inside the agent. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -35,8 +36,8 @@ static void release(struct inject *inject, pid_t tid)
 	uint64_t user[TRACEE_USER_WORDS];
 
 	if (tracee_registers(inject->set, tid, inject->arch, user) == 0) {
-		bool plain = process_thread_is_filtered(tid) &&
-			     tracee_needs_restart_syscall(inject->arch, user);
+		bool plain = tracee_needs_restart_syscall(inject->arch, user) &&
+			     process_thread_is_filtered(tid);
 
 		if (tracee_repair(inject->set, tid, inject->arch, user, plain) == TRACEE_LEFT_EINTR)
 			inject->stats.left_eintr++;
@@ -76,6 +77,8 @@ static int ask(struct inject *inject, pid_t tid)
 {
 	/* Until the set is empty: what is read of SIGCHLD before is of another stop. */
 	tracee_wake_hold(&inject->wake, true);
+	if (!inject->asked_at)
+		inject->asked_at = clock_now_ns();
 	return tracee_stop(inject->set, process_pid(inject->process), tid);
 }
 
@@ -91,19 +94,33 @@ static bool runs(struct inject *inject, pid_t tid, bool *ret_shared)
 	return r == PROCESS_SYSCALL_RUNNING;
 }
 
-/* Asks every thread that runs to stop. Returns how many, or an error. */
-static int ask_running(struct inject *inject, bool *ret_denied, bool *ret_shared)
+/* Leaves those that run in inject->tasks. */
+static int find_running(struct inject *inject, bool *ret_shared)
 {
-	int asked = 0, r;
+	pid_t *tids;
+	size_t n = 0;
 
 	if (process_tasks_read(inject->process, &inject->tasks) < 0)
 		return -ESRCH;
+	tids = inject->tasks.tids.items;
 	for (size_t i = 0; i < inject->tasks.tids.n; i++) {
-		pid_t tid = inject->tasks.tids.items[i];
+		if (!is_stopped(inject, tids[i]) && runs(inject, tids[i], ret_shared))
+			tids[n++] = tids[i];
+	}
+	inject->tasks.tids.n = n;
+	return 0;
+}
 
-		if (is_stopped(inject, tid) || !runs(inject, tid, ret_shared))
-			continue;
-		r = ask(inject, tid);
+/* Asks every thread that runs to stop. Returns how many, or an error. */
+static int ask_running(struct inject *inject, bool *ret_denied, bool *ret_shared)
+{
+	/* First: nobody is to stand still while they are looked for. */
+	int asked = 0, r = find_running(inject, ret_shared);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < inject->tasks.tids.n; i++) {
+		r = ask(inject, inject->tasks.tids.items[i]);
 		if (r < 0)
 			return r;
 		*ret_denied |= r == TRACEE_DENIED;
@@ -129,11 +146,15 @@ static int collect(struct inject *inject, uint64_t until)
 	return 0;
 }
 
-static void release_all(struct inject *inject)
+/* Returns how long the first one was kept. */
+static uint64_t let_go(struct inject *inject)
 {
+	uint64_t asked_at = inject->asked_at;
+
 	for (size_t i = 0; i < inject->stopped.n; i++)
 		release(inject, inject->stopped.items[i]);
 	inject->stopped.n = 0;
+	return asked_at ? clock_now_ns() - asked_at : 0;
 }
 
 void inject_release_late(struct inject *inject, uint64_t ns)
@@ -166,13 +187,13 @@ static int stop_running(struct inject *inject)
 /* Returns likewise, and never with a thread that stands still. */
 static int try_stopped(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
 {
-	uint64_t start = clock_now_ns();
-	int r = stop_running(inject);
+	int r;
 
+	inject->asked_at = 0;
+	r = stop_running(inject);
 	if (r == INJECT_OK)
 		then(inject);
-	release_all(inject);
-	*ret_ns = clock_now_ns() - start;
+	*ret_ns = let_go(inject);
 	inject_release_late(inject, STOP_LIMIT);
 	return r;
 }
@@ -191,6 +212,22 @@ int inject_stopped(struct inject *inject, void (*then)(struct inject *inject), u
 	}
 	tracee_wake_hold(&inject->wake, tracee_held(inject->set) > 0);
 	return r;
+}
+
+int inject_use_one(struct inject *inject, void (*then)(struct inject *inject), uint64_t *ret_ns)
+{
+	bool ignored = false;
+
+	if (find_running(inject, &ignored) < 0)
+		return INJECT_GONE;
+	if (inject->tasks.tids.n > (size_t)sysconf(_SC_NPROCESSORS_ONLN))
+		return inject_stopped(inject, then, ret_ns);
+	inject->asked_at = 0;
+	then(inject);
+	*ret_ns = let_go(inject);
+	inject_release_late(inject, STOP_LIMIT);
+	tracee_wake_hold(&inject->wake, tracee_held(inject->set) > 0);
+	return INJECT_OK;
 }
 
 /* Calls that a stop cannot end: the kernel starts them again by itself, see arch_x86_64.c. */
@@ -269,13 +306,33 @@ static bool try_one(struct inject *inject, pid_t tid, bool *ret_denied)
 		if (came == tid)
 			break;
 	}
+	if (!inject->stopped.n)
+		inject->asked_at = 0;
+	return false;
+}
+
+/* Those that run come first: no call of theirs has to be started again. */
+static bool find_one(struct inject *inject, bool waiting, bool *ret_denied, pid_t *ret_tid)
+{
+	for (size_t i = 0; i < inject->tasks.tids.n; i++) {
+		pid_t tid = inject->tasks.tids.items[i];
+		struct process_syscall call;
+		int r = process_syscall_read(inject->process, tid, &call);
+
+		if (is_stopped(inject, tid) ||
+		    (waiting ? r != 0 || !may_interrupt(inject, &call)
+			     : r != PROCESS_SYSCALL_RUNNING) ||
+		    !try_one(inject, tid, ret_denied))
+			continue;
+		*ret_tid = tid;
+		return true;
+	}
 	return false;
 }
 
 int inject_pick(struct inject *inject, unsigned n, pid_t *ret_tid)
 {
 	struct timespec pause = ns_timespec(NSEC_PER_MSEC);
-	struct process_syscall call;
 	bool denied = false;
 
 	for (size_t i = 0; i < inject->stopped.n; i++) {
@@ -288,18 +345,9 @@ int inject_pick(struct inject *inject, unsigned n, pid_t *ret_tid)
 		if (inject_is_gone(inject) ||
 		    process_tasks_read(inject->process, &inject->tasks) < 0)
 			return INJECT_GONE;
-		for (size_t i = 0; i < inject->tasks.tids.n; i++) {
-			pid_t tid = inject->tasks.tids.items[i];
-			int r = process_syscall_read(inject->process, tid, &call);
-
-			if (!is_stopped(inject, tid) &&
-			    (r == PROCESS_SYSCALL_RUNNING ||
-			     (r == 0 && may_interrupt(inject, &call))) &&
-			    try_one(inject, tid, &denied)) {
-				*ret_tid = tid;
-				return INJECT_OK;
-			}
-		}
+		if (find_one(inject, false, &denied, ret_tid) ||
+		    find_one(inject, true, &denied, ret_tid))
+			return INJECT_OK;
 		/* The next time: nobody is to stand still for a search. */
 		if (inject->stopped.n)
 			break;

@@ -146,6 +146,8 @@ int doctor_new(pid_t pid, struct doctor **ret_doctor)
 	r = look(doctor);
 	if (r < 0)
 		return err_trace(r);
+	if (doctor->process && inject_left(doctor->process, &doctor->remains) < 0)
+		return err_trace(-ENOMEM);
 	doctor_measure_stop(doctor);
 	/* It may have ended meanwhile, and then the findings are of nothing. */
 	if (doctor->process && process_stat_read(doctor->process, &stat) < 0)

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/vec.h"
+#include "inject/inject.h"
 #include "module/module.h"
 #include "session/session_target.h"
 
@@ -101,6 +102,7 @@ struct doctor {
 	int modules_error;
 	struct module_map *map;
 	VEC(struct doctor_module) modules;
+	enum inject_remains remains; /* of the agent */
 	enum doctor_libc libc;
 	bool libc_static;
 	char libc_version[64];

@@ -54,7 +54,7 @@ int session_heap_comment(struct profile *profile, const char *command_line,
 {
 	const struct inject_stats *inject = &stats->allocs.inject;
 	time_t seconds = (time_t)(stats->begun_wall / NSEC_PER_SEC);
-	char since[32] = "?", start[32], stop[32], remove[32];
+	char since[32] = "?", start[32], map[32], stop[32], unmap[32];
 	struct tm tm;
 	int r = add(profile, "cprof " CPROF_VERSION);
 
@@ -69,18 +69,21 @@ int session_heap_comment(struct profile *profile, const char *command_line,
 	if (r >= 0 && stats->has_ended)
 		r = add(profile,
 			"agent: %" PRIu32 " import slots in %" PRIu32
-			" modules; threads stood still for %s to bring it in, %s and %s to take it "
-			"out",
+			" modules; the threads that ran stood still for %s and one for %s to bring "
+			"it in, for %s and one for %s to take it out",
 			inject->n_slots, inject->n_modules,
 			format_duration(inject->start_ns, start),
+			format_duration(inject->map_ns, map),
 			format_duration(inject->stop_ns, stop),
-			format_duration(inject->remove_ns, remove));
+			format_duration(inject->unmap_ns, unmap));
 	else if (r >= 0)
 		r = add(profile,
 			"agent: %" PRIu32 " import slots in %" PRIu32
-			" modules; threads stood still for %s to bring it in",
+			" modules; the threads that ran stood still for %s and one for %s to bring "
+			"it in",
 			inject->n_slots, inject->n_modules,
-			format_duration(inject->start_ns, start));
+			format_duration(inject->start_ns, start),
+			format_duration(inject->map_ns, map));
 	return r < 0 ? r : comment_losses(profile, stats);
 }
 

@@ -12,13 +12,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "process/process.h"
 
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+#define LOOK_EVERY (10 * NSEC_PER_MSEC)
+#define LOOKS 5
 
 DEFINE_CLEANUP(struct process *, process_close)
 
@@ -161,6 +165,24 @@ bool session_target_frozen(const struct process *process)
 	return false;
 }
 
+/* Not the moment that a thread waits for a page or for its own process's memory map. */
+static bool stays_uninterruptible(struct process *process, pid_t pid)
+{
+	struct timespec pause = ns_timespec(LOOK_EVERY);
+	struct process_turns first, turns;
+	struct process_stat stat;
+
+	if (process_turns_read(process, pid, &first) < 0)
+		return false;
+	for (unsigned i = 0; i < LOOKS; i++) {
+		if (process_stat_read(process, &stat) < 0 || stat.state != 'D' ||
+		    process_turns_read(process, pid, &turns) < 0 || turns.slices != first.slices)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 enum session_target_state session_target_state(pid_t pid)
 {
 	_cleanup_(process_close_cleanup) struct process *process = NULL;
@@ -172,7 +194,7 @@ enum session_target_state session_target_state(pid_t pid)
 		return SESSION_TARGET_STOPPED;
 	if (session_target_frozen(process))
 		return SESSION_TARGET_FROZEN;
-	if (stat.state == 'D')
+	if (stat.state == 'D' && stays_uninterruptible(process, pid))
 		return SESSION_TARGET_UNINTERRUPTIBLE;
 	return SESSION_TARGET_RUNS;
 }

@@ -30,7 +30,7 @@ enum session_target {
 enum session_target_state {
 	SESSION_TARGET_RUNS,
 	SESSION_TARGET_STOPPED,         /* by job control or a debugger: T or t */
-	SESSION_TARGET_UNINTERRUPTIBLE, /* leader in D */
+	SESSION_TARGET_UNINTERRUPTIBLE, /* leader in D, for 50 ms at least */
 	SESSION_TARGET_FROZEN,          /* its cgroup is frozen */
 };
 

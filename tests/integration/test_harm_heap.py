@@ -55,9 +55,11 @@ class Harm(Case):
 
     def test_in_and_out(self):
         with self.churn("fork", "dlopen") as target:
-            for _ in range(CYCLES):
+            for i in range(CYCLES):
                 self.record(target.pid, "-d", "20ms", "--heap-rate",
                             random.choice((3000, 100000, 524288)))
+                for _ in range(20):
+                    os.kill(target.pid, signal.SIGUSR1)
             self.assertEqual(len(agents(target.pid)), 1)
             self.rounds(target)
             self.finish(target)
@@ -98,6 +100,28 @@ class Harm(Case):
             self.assertTrue(is_counted(target.pid))
             said = self.record(target.pid, "-d", "100ms")
             self.assertEqual(said, "")
+            self.finish(target)
+
+    def test_cleanup(self):
+        with self.churn("fork") as target:
+            done = self.cprof("doctor", "--cleanup", "-p", target.pid)
+            self.assertIn("nothing to take out", done.stdout)
+            cprof = self.recorder(target.pid, "-d", "100s")
+            wait_until_counted(target.pid)
+            done = self.cprof("doctor", "--cleanup", "-p", target.pid, expect=2)
+            self.assertIn("already", done.stderr)
+            cprof.kill()
+            cprof.communicate()
+            done = subprocess.run([CPROF, "doctor", "-p", str(target.pid)], capture_output=True,
+                                  text=True)
+            self.assertIn("left by a cprof that was killed", done.stdout)
+            self.assertTrue(is_counted(target.pid))
+            done = self.cprof("doctor", "--cleanup", "-p", target.pid)
+            self.assertIn("as before", done.stdout)
+            self.assertFalse(is_counted(target.pid))
+            done = subprocess.run([CPROF, "doctor", "-p", str(target.pid)], capture_output=True,
+                                  text=True)
+            self.assertIn("not in use", done.stdout)
             self.finish(target)
 
     def test_waiting_calls(self):

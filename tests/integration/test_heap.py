@@ -242,7 +242,7 @@ class Combined(HeapCase):
 
     def test_a_command_that_cannot_have_it(self):
         done = self.cprof("record", "--type", "heap,cpu", "-o", self.path("c.pb.gz"), "--",
-                          victim("allocs-static"), "1", expect=1, stdin=subprocess.DEVNULL)
+                          victim("allocs-static"), "30000", expect=1, stdin=subprocess.DEVNULL)
         self.assertIn("statically", done.stderr)
         self.assertEqual(os.listdir(self.path("")), ["c.cpu.pb.gz"])
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +96,11 @@ static void work(unsigned long state, unsigned n)
 static void *worker(void *arg)
 {
 	unsigned long state = 88172645463325252UL + (unsigned long)arg;
+	sigset_t signals;
 
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 	while (!ended) {
 		work(next_random(&state), 100);
 		rounds++;
@@ -235,12 +240,26 @@ static void *(*find_job(const char *name))(void *)
 	return strcmp(name, "fork") == 0 ? forker : strcmp(name, "fds") == 0 ? opener : loader;
 }
 
+/* In a worker, which waits for nothing. */
+static void on_signal(int signal)
+{
+	free(malloc(1 + (size_t)signal * 100));
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t threads[WORKERS + 8];
 	unsigned n = 0;
+	sigset_t signals;
 	int polled;
 
+	signal(SIGUSR1, on_signal);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	/* A signal that is ignored wakes a thread all the same when who forked is traced at that
+	 * moment (kernel/signal.c sig_ignored), and ends its epoll_wait. */
+	sigaddset(&signals, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	for (long i = 0; i < WORKERS; i++)
 		pthread_create(&threads[n++], NULL, worker, (void *)i);
 	for (long i = 0; i < 3; i++)
