@@ -400,6 +400,13 @@ class Real(CustomCase):
                                 ("x: remove=close", "an add= word")):
                 done = self.cprof("record", "-p", target.pid, "--custom", text, expect=64)
                 self.assertIn(words, done.stderr)
+            done = self.cprof("record", "-p", target.pid, "--type", "heap,x", "--custom",
+                              "x: add=malloc, remove=free", expect=64)
+            self.assertIn("malloc is one of --type heap already", done.stderr)
+            done = self.cprof("record", "-p", target.pid, *(
+                word for i in range(5) for word in ("--custom", f"x{i}: add=nanosleep:arg0")),
+                expect=64)
+            self.assertIn("more than 4 uses of nanosleep", done.stderr)
             done = self.cprof("record", "-p", target.pid, "--custom", "x: add=nanosleeep", expect=2)
             self.assertIn("'nanosleeep'", done.stderr)
             self.assertIn("/sleep imports nanosleep\n", done.stderr)
