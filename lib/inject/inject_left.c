@@ -4,9 +4,6 @@
 #include "base/err.h"
 #include "inject/inject_priv.h"
 
-/* All slots and cells are looked at, whatever they are of. */
-static const struct inject_options nothing = {};
-
 int inject_take_over(struct inject *inject)
 {
 	/* It had written no slot yet, or given all back, if no wire is mapped. */
@@ -25,6 +22,9 @@ int inject_take_over(struct inject *inject)
 		inject_remove_wire(inject);
 	return r;
 }
+
+/* Nothing is asked for. */
+static const struct inject_options nothing;
 
 int inject_left(struct process *process, enum inject_remains *ret_remains)
 {

@@ -167,6 +167,12 @@ static void *loader(void *arg)
 	return arg;
 }
 
+/* In a worker, which waits for nothing. */
+static void on_signal(int signal)
+{
+	free(malloc(1 + (size_t)signal * 100));
+}
+
 /* A byte goes through; then both are closed. */
 static void check_pair(int to, int from)
 {
@@ -238,12 +244,6 @@ static void *opener(void *arg)
 static void *(*find_job(const char *name))(void *)
 {
 	return strcmp(name, "fork") == 0 ? forker : strcmp(name, "fds") == 0 ? opener : loader;
-}
-
-/* In a worker, which waits for nothing. */
-static void on_signal(int signal)
-{
-	free(malloc(1 + (size_t)signal * 100));
 }
 
 int main(int argc, char **argv)
