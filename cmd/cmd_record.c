@@ -59,7 +59,9 @@ static bool prepare(struct record *record)
 	if (!sampling_find(&options->sampling))
 		return false;
 	/* A process that was named is known only now. */
-	if (!options->custom.wanted && !custom_options_resolve(&options->custom, sampler->pid))
+	if (!options->custom.wanted &&
+	    (!custom_options_resolve(&options->custom, sampler->pid) ||
+	     !custom_options_go_together(&options->custom, options->heap_rate != 0)))
 		return false;
 	wanted.customs = options->custom.wanted;
 	wanted.n_customs = options->custom.n_wanted;

@@ -200,6 +200,47 @@ bool custom_options_resolve(struct custom_options *options, pid_t pid)
 	return good;
 }
 
+static unsigned count_uses(const struct custom_options *options, const char *function)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < options->n_wanted; i++) {
+		const struct custom *custom = options->wanted[i];
+
+		for (size_t k = 0; k < custom->calls.n; k++)
+			n += !custom->is_probe &&
+			     strcmp(custom->calls.items[k].function, function) == 0;
+	}
+	return n;
+}
+
+bool custom_options_go_together(const struct custom_options *options, bool heap)
+{
+	for (unsigned i = 0; i < options->n_wanted; i++) {
+		const struct custom *custom = options->wanted[i];
+
+		for (size_t k = 0; k < custom->calls.n && !custom->is_probe; k++) {
+			const char *function = custom->calls.items[k].function;
+
+			if (heap && inject_is_alloc(function)) {
+				fprintf(stderr,
+					"cprof: --custom %s: %s is one of --type heap already; "
+					"record one after the other.\n",
+					custom->name, function);
+				return false;
+			}
+			if (count_uses(options, function) > AGENT_MAX_ACTIONS) {
+				fprintf(stderr,
+					"cprof: more than %d uses of %s in all types; record one "
+					"after the other.\n",
+					AGENT_MAX_ACTIONS, function);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
 /* --- what is imported instead --- */
 
 #define MAX_SIMILAR 8

@@ -37,6 +37,9 @@ bool custom_options_want_probes(struct custom_options *options, pid_t pid);
  * saying which there are. */
 bool custom_options_resolve(struct custom_options *options, pid_t pid);
 
+/** May they be recorded beside a heap, and beside each other? False after saying why not. */
+bool custom_options_go_together(const struct custom_options *options, bool heap);
+
 /** Says which function is imported nowhere, and what is instead. */
 void custom_options_explain(const struct custom_options *options, pid_t pid);
 

@@ -127,7 +127,9 @@ static bool check_agent(struct record_options *options)
 	if (!record_options_by_agent(options))
 		return true;
 	/* A wrong name is told before what it would not go with. */
-	if (!options->sampling.name && !custom_options_resolve(&options->custom, sampler->pid))
+	if (!options->sampling.name &&
+	    (!custom_options_resolve(&options->custom, sampler->pid) ||
+	     !custom_options_go_together(&options->custom, heap)))
 		return false;
 	options->heap_rate = !heap                ? 0
 			     : options->heap_rate ? options->heap_rate

@@ -81,6 +81,9 @@ struct inject_stats {
  * them. */
 bool inject_may_wrap(const char *function);
 
+/** Is it one that allocates or frees, which options->rate is for? */
+bool inject_is_alloc(const char *function);
+
 /**
  * Looks at the modules of a process.
  *

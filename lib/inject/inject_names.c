@@ -108,6 +108,15 @@ bool inject_may_wrap(const char *function)
 	return strncmp(function, "_Unwind_", strlen("_Unwind_")) != 0;
 }
 
+bool inject_is_alloc(const char *function)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(heap_names); i++) {
+		if (strcmp(function, heap_names[i].name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int add_custom(struct inject_names *names, const struct inject_custom *custom)
 {
 	int at = custom->is_probe ? inject_name_probe(names, custom->function, custom->action.what)

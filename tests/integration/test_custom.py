@@ -400,6 +400,13 @@ class Real(CustomCase):
                                 ("x: remove=close", "an add= word")):
                 done = self.cprof("record", "-p", target.pid, "--custom", text, expect=64)
                 self.assertIn(words, done.stderr)
+            done = self.cprof("record", "-p", target.pid, "--type", "heap,x", "--custom",
+                              "x: add=malloc, remove=free", expect=64)
+            self.assertIn("malloc is one of --type heap already", done.stderr)
+            done = self.cprof("record", "-p", target.pid, *(
+                word for i in range(5) for word in ("--custom", f"x{i}: add=nanosleep:arg0")),
+                expect=64)
+            self.assertIn("more than 4 uses of nanosleep", done.stderr)
             done = self.cprof("record", "-p", target.pid, "--custom", "x: add=nanosleeep", expect=2)
             self.assertIn("'nanosleeep'", done.stderr)
             self.assertIn("/sleep imports nanosleep\n", done.stderr)
@@ -437,6 +444,9 @@ class Real(CustomCase):
             cprof.communicate()
             self.assertEqual(self.line(target), "done")
             self.assertTrue(any(elf.cells()))
+            self.cprof("doctor", "--cleanup", "-p", target.pid)
+            self.assertFalse(any(elf.cells()))
+            self.assertFalse(is_counted(target.pid))
             cprof = self.start(target.pid, "--type", "last")
             wait_until(lambda: any(elf.cells("last")))
             self.assertEqual(self.line(target), "done")
