@@ -54,7 +54,7 @@ class Harm(Case):
         return said
 
     def test_in_and_out(self):
-        with self.churn("fork", "dlopen") as target:
+        with self.churn("fork", "exec", "dlopen") as target:
             for i in range(CYCLES):
                 self.record(target.pid, "-d", "20ms", "--heap-rate",
                             random.choice((3000, 100000, 524288)))
@@ -66,7 +66,7 @@ class Harm(Case):
 
     def test_killed(self):
         """Where it is killed is left to chance, mostly while it brings the agent in or out."""
-        with self.churn("fork", "dlopen") as target:
+        with self.churn("fork", "exec", "dlopen") as target:
             for i in range(KILLS):
                 cprof = self.recorder(target.pid, "-d", "30ms", "--heap-rate", 100000)
                 if i % 3 == 0:

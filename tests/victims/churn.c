@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Allocates on 16 threads and looks after every byte, while other threads wait in timed calls,
- *fork, load libraries, and open and close descriptors.
+ * fork, start programs, load libraries, and open and close descriptors.
  *
- *	churn [fork] [dlopen] [fds]	until its stdin ends; prints "alive N", and at the end
- *counts that must be 0: wrong, interrupted, early, child
+ *	churn [fork] [exec] [dlopen] [fds]	until its stdin ends; prints "alive N", and at the
+ *						end counts that must be 0: wrong, interrupted,
+ *						early, child
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +155,23 @@ static void *forker(void *arg)
 	return arg;
 }
 
+/* Between vfork(2) and execve(2) the child runs in the memory of its parent. */
+static void *starter(void *arg)
+{
+	char *const argv[] = {"true", NULL}, *const none[] = {NULL};
+
+	while (!ended) {
+		int status;
+		pid_t pid;
+
+		if (posix_spawn(&pid, "/bin/true", NULL, NULL, argv, none) != 0 ||
+		    waitpid(pid, &status, 0) != pid || status)
+			child++;
+		usleep(20000);
+	}
+	return arg;
+}
+
 static void *loader(void *arg)
 {
 	static const char *const names[] = {"libz.so.1", "libexpat.so.1", "liblzma.so.5"};
@@ -243,7 +262,10 @@ static void *opener(void *arg)
 
 static void *(*find_job(const char *name))(void *)
 {
-	return strcmp(name, "fork") == 0 ? forker : strcmp(name, "fds") == 0 ? opener : loader;
+	return strcmp(name, "fork") == 0   ? forker
+	       : strcmp(name, "exec") == 0 ? starter
+	       : strcmp(name, "fds") == 0  ? opener
+					   : loader;
 }
 
 int main(int argc, char **argv)
