@@ -265,13 +265,14 @@ class Presets(CustomCase):
 
     def test_beside_other_types_and_of_a_command(self):
         script = ("import os, time\nkept = [os.open('/dev/null', 0) for i in range(50)]\n"
-                  "time.sleep(0.3)\nmore = [os.open('/dev/null', 0) for i in range(50)]\n"
+                  "time.sleep(1)\nmore = [os.open('/dev/null', 0) for i in range(50)]\n"
                   "end = time.time() + 1\nwhile time.time() < end: pass\n")
         out = self.path("c.pb.gz")
-        done = self.cprof("record", "--type", "cpu,fd,heap", "-o", out, "-d", "1s", "--",
+        done = self.cprof("record", "--type", "cpu,fd,heap", "-o", out, "-d", "2s", "--",
                           "/usr/bin/python3", "-c", script)
         self.assertIn("added in", done.stderr)
-        self.assertGreaterEqual(Profile(self.path("c.fd.pb.gz")).total(0), 100)
+        # Of the first ones those since the agent is there.
+        self.assertGreaterEqual(Profile(self.path("c.fd.pb.gz")).total(0), 50)
         self.assertGreater(Profile(self.path("c.cpu.pb.gz")).total(1), 1e8)
 
 

@@ -11,8 +11,8 @@ from harm import counts, states, tasks, wait_until
 from heap import agents, is_counted, wait_until_counted
 from support import CPROF, Case, Target, main, victim
 
-CYCLES = int(os.environ.get("HARM_ROUNDS", 50))
-KILLS = int(os.environ.get("KILLS", 60))
+CYCLES = int(os.environ.get("HARM_ROUNDS", 25))
+KILLS = int(os.environ.get("KILLS", 40))
 
 
 class Harm(Case):
