@@ -21,6 +21,7 @@
 
 #include "agent/agent.h"
 #include "base/cleanup.h"
+#include "session/consumer.h"
 #include "unwind/unwind.h"
 
 #define NOINLINE __attribute__((noinline))
@@ -424,6 +425,49 @@ static void test_custom(void **state)
 	step_through(wrap(&other, agent_places.custom, true), 7, 2, 3);
 }
 
+static unsigned depth(const struct profile *profile, uint32_t stack)
+{
+	unsigned n = 0;
+
+	for (; stack; stack = profile_stack_callers(profile, stack))
+		n++;
+	return n;
+}
+
+/* As of an allocation in a signal handler that has interrupted the agent: a program's stack shows
+ * the agent, that of an allocation does not. */
+static void test_stacks_of_allocations(void **state)
+{
+	const struct profile_spec spec = {.sample_types = {{"samples", "count"}},
+					  .n_sample_types = 1,
+					  .period_type = {"samples", "count"}};
+	struct sampler_shared *shared = calloc(1, sizeof(*shared));
+	uint32_t shown, hidden, n_agent = 0;
+	struct consumer *consumer;
+	struct profile *profile;
+
+	answer = t.wire;
+	step_through(wrap(&(struct agent_entry){}, agent_places.alloc_arg0, false), 64, 0, 0);
+	assert_int_equal(mprotect(t.code, t.code_size, PROT_READ | PROT_EXEC), 0);
+	for (uint32_t i = 0; i < t.trace.n_frames; i++)
+		n_agent += is_in_agent(frame_lookup_pc(&t.trace.frames[i]));
+	assert_true(n_agent > 0);
+	assert_int_equal(profile_new(&spec, &profile), 0);
+	assert_int_equal(
+		consumer_new(getpid(), &(struct consumer_options){}, shared, profile, &consumer),
+		0);
+	t.snapshot->pid = getpid();
+	t.snapshot->syscall = -1;
+	assert_int_equal(consumer_take_stack(consumer, t.snapshot, &shown), 0);
+	assert_int_equal(depth(profile, shown), t.trace.n_frames);
+	t.snapshot->alloc_id = 1;
+	assert_int_equal(consumer_take_stack(consumer, t.snapshot, &hidden), 0);
+	assert_int_equal(depth(profile, hidden), t.trace.n_frames - n_agent);
+	consumer_free(consumer);
+	profile_free(profile);
+	free(shared);
+}
+
 /* Code with the agent's mark that is not this one has no tables here. */
 static void test_other_code(void **state)
 {
@@ -481,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sampled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_custom, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stacks_of_allocations, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_other_code, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_half_written, set_up, tear_down),
 	};
