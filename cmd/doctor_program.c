@@ -137,7 +137,8 @@ void doctor_print_program(const struct doctor *d)
 			    "%" PRIu32 " executable mapping%s without a file, %" PRIu64 " KiB",
 			    d->n_jit, d->n_jit == 1 ? "" : "s", d->jit_bytes >> 10);
 	else
-		doctor_line("jit", "none: all executable memory has a file");
+		doctor_line("jit", "none: all executable memory%s has a file",
+			    d->remains == INJECT_REMAINS_NONE ? "" : " but the agent's");
 	if (d->perf_map_bytes >= 0)
 		doctor_line("", "%s: %" PRId64 " bytes (cprof does not read perf maps yet)",
 			    d->perf_map, d->perf_map_bytes);

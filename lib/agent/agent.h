@@ -14,8 +14,13 @@
 extern const uint8_t agent_image[];
 extern const size_t agent_image_size;
 
-/** Offsets in it: the first of the stubs, which are 16 bytes apart, and what entries can have as
- * their handler, by where the size (or what is freed) is among the arguments. */
+/** The same code as an ELF file, linked at address 0, with symbols and unwind tables: for cprof,
+ * which finds the code in stacks. Never part of a target. */
+extern const uint8_t agent_elf[];
+extern const size_t agent_elf_size;
+
+/** Offsets in the code area: the first of the stubs, which are 16 bytes apart, and what entries can
+ * have as their handler, by where the size (or what is freed) is among the arguments. */
 struct agent_places {
 	uint32_t stubs;
 	uint32_t alloc_arg0, alloc_arg1, alloc_arg2, alloc_args01;

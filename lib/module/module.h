@@ -9,8 +9,9 @@
  *
  * Files are opened in the target's root and only as regular files whose device and inode are those
  * of the mapping; else through /proc/PID/map_files where that is permitted; else (and for the
- * vDSO) from the target's memory. A file may be corrupt or become shorter at any time: the cost is
- * that module's symbols or CFI, and module_problem() says so.
+ * vDSO) from the target's memory. That of the agent (lib/agent) is a part of cprof. A file may be
+ * corrupt or become shorter at any time: the cost is that module's symbols or CFI, and
+ * module_problem() says so.
  */
 #pragma once
 
@@ -74,8 +75,12 @@ int module_clone(struct module *module, struct process *process, struct module *
 /** Frees a clone; other modules go with their map. */
 struct module *module_free(struct module *module);
 
-/** Path as the target sees it ("[vdso]" for the vDSO, "" for anonymous executable memory). */
+/** Path as the target sees it ("[vdso]" for the vDSO, "[cprof agent]" for what this cprof maps to
+ * count allocations, "" for other anonymous executable memory). */
 const char *module_path(const struct module *module);
+
+/** Is it the agent's code? Its symbols are called "[cprof agent] …". */
+bool module_is_agent(const struct module *module);
 
 /** Lower-case hex of the GNU build id, "" when there is none. Opens the file at the first call. */
 const char *module_build_id(struct module *module);

@@ -56,6 +56,7 @@ int module_clone(struct module *module, struct process *process, struct module *
 	clone->device = module->device;
 	clone->inode = module->inode;
 	clone->is_vdso = module->is_vdso;
+	clone->is_agent = module->is_agent;
 	clone->start = module->start;
 	clone->end = module->end;
 	clone->offset = module->offset;

@@ -207,7 +207,9 @@ bool module_ensure_open(struct module *module)
 	} else if (module->inode != 0) {
 		r = module_open_file(module, &fd);
 	}
-	if (r < 0 && (module->inode != 0 || module->is_vdso))
+	if (r < 0 && module->is_agent)
+		r = module_agent_open(&fd);
+	else if (r < 0 && (module->inode != 0 || module->is_vdso))
 		r = module_image_open(module, &fd);
 	if (r < 0) {
 		if (module->inode == 0)
@@ -224,7 +226,9 @@ bool module_ensure_open(struct module *module)
 	elf_version(EV_CURRENT);
 	if (read_loads(module, fd) < 0)
 		return false;
-	module->bias = module_mapping_bias(module, module->start, module->offset);
+	/* The agent is linked at 0, and mapped as a whole. */
+	if (!module->is_agent)
+		module->bias = module_mapping_bias(module, module->start, module->offset);
 	report_elf(module, &fd);
 	return module->elf;
 }

@@ -77,6 +77,7 @@ static int add_module(struct module_map *map, const struct process_mapping *m, c
 	module->device = m->device;
 	module->inode = m->inode;
 	module->is_vdso = strcmp(path, "[vdso]") == 0;
+	module->is_agent = strcmp(path, MODULE_AGENT_PATH) == 0;
 	module->start = m->start;
 	module->end = m->end;
 	module->offset = m->offset;
@@ -99,7 +100,7 @@ static bool belongs_to(struct module *module, const struct process_mapping *m, c
 	if (module->start == m->start && module->offset == m->offset)
 		return true;
 	if (m->inode == 0)
-		return !module->is_vdso;
+		return !module->is_vdso && !module->is_agent;
 	if (!module_ensure_open(module))
 		return true;
 	return module_mapping_bias(module, m->start, m->offset) == module->bias;
@@ -220,10 +221,16 @@ int module_map_refresh(struct module_map *map)
 		const struct process_mapping *m = &maps.mappings.items[i];
 		const char *path = process_mapping_path(&maps, m);
 		const struct module_mapping *mapping = NULL, **slot;
+		enum module_agent agent;
 
 		if (!m->exec || strcmp(path, "[vsyscall]") == 0)
 			continue;
-		r = intern_mapping(map, m, path, &mapping);
+		agent = module_agent_look(map->process, m, path);
+		/* Left out, so that a pc there is a reason to look again. */
+		if (agent == MODULE_AGENT_COMES)
+			continue;
+		r = intern_mapping(map, m, agent == MODULE_AGENT_HERE ? MODULE_AGENT_PATH : path,
+				   &mapping);
 		if (r < 0 || !mapping)
 			continue;
 		slot = vec_push(&map->current);

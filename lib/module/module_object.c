@@ -7,7 +7,8 @@ struct module *module_map_find_data(const struct module_map *map, uint64_t addr)
 	for (uint32_t i = 0; i < module_map_count(map); i++) {
 		struct module *module = module_map_at(map, i)->module;
 
-		if (!module_ensure_open(module))
+		/* What follows the agent in its file does not in memory, and it has no data. */
+		if (module->is_agent || !module_ensure_open(module))
 			continue;
 		for (size_t k = 0; k < module->loads.n; k++) {
 			const GElf_Phdr *load = &module->loads.items[k];

@@ -30,7 +30,7 @@ struct module {
 	struct process *process; /* borrowed */
 	char *path;
 	uint64_t device, inode;
-	bool is_vdso;
+	bool is_vdso, is_agent;
 	/* The executable mapping it was first seen by. */
 	uint64_t start, end, offset;
 
@@ -99,6 +99,31 @@ bool module_is_file(int fd, uint64_t device, uint64_t inode);
  * @return 0 or a negative errno
  */
 int module_image_open(const struct module *module, int *ret_fd);
+
+/** Stands in the place of the path. */
+#define MODULE_AGENT_PATH "[cprof agent]"
+
+enum module_agent {
+	MODULE_AGENT_NOT,
+	MODULE_AGENT_COMES, /* it is being written, and nothing runs there yet; or just zeroes */
+	MODULE_AGENT_HERE,
+};
+
+/** Is a mapping the agent's code, as this cprof has it? Reads it if it is of that size. */
+enum module_agent module_agent_look(struct process *process, const struct process_mapping *m,
+				    const char *path);
+
+/**
+ * Opens the agent's ELF file, in a file of ours without a name.
+ *
+ * @param ret_fd	owned by the caller
+ * @return 0 or a negative errno
+ */
+int module_agent_open(int *ret_fd);
+
+/** Makes the symbols of the agent tell that they are; nothing to another module. Returns 0 or
+ * -ENOMEM. */
+int module_agent_name(struct module *module);
 
 /** The separate debug file by build id or debug link; fd or -1. For libdwfl. */
 int module_find_debuginfo(Dwfl_Module *dwfl_module, void **user, const char *name, Dwarf_Addr base,

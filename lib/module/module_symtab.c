@@ -232,6 +232,7 @@ void module_ensure_symbols(struct module *module)
 	/* Out of memory costs names only. */
 	(void)module_plt_add(module);
 	(void)module_vdso_add(module);
+	(void)module_agent_name(module);
 	if (module->symbols.n == 0) {
 		module_set_problem(module, "no symbol table");
 		return;

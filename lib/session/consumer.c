@@ -152,6 +152,22 @@ static void load_frames(struct consumer *c, const struct snapshot *snapshot)
 		c->trace.frames[i] = (struct frame){.pc = pcs[i].pc, .exact = pcs[i].exact != 0};
 }
 
+/* What is counted was called by the program; the agent stands in between. */
+static void drop_agent(struct consumer *c, const struct consumer_image *image)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < c->trace.n_frames; i++) {
+		const struct frame *frame = &c->trace.frames[i];
+		const struct module_mapping *m =
+			module_map_find(image->map, frame_lookup_pc(frame));
+
+		if (!m || !module_is_agent(m->module))
+			c->trace.frames[n++] = *frame;
+	}
+	c->trace.n_frames = n;
+}
+
 static int take_stack(struct consumer *c, struct consumer_image *image,
 		      const struct snapshot *snapshot, uint32_t *ret_stack)
 {
@@ -165,6 +181,8 @@ static int take_stack(struct consumer *c, struct consumer_image *image,
 		if (has_unknown_pc(c, image))
 			(void)consumer_image_refresh(image);
 	}
+	if (snapshot->alloc_id || snapshot->custom)
+		drop_agent(c, image);
 	while (c->slots.n <= snapshot->slot) {
 		if (!vec_push(&c->slots))
 			return -ENOMEM;

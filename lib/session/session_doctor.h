@@ -111,7 +111,7 @@ struct doctor {
 	struct module *malloc_override; /* defines malloc and is not the libc; or NULL */
 	bool rust;
 	char go_version[32]; /* "": not Go */
-	uint32_t n_jit;      /* anonymous executable mappings */
+	uint32_t n_jit;      /* anonymous executable mappings, but the agent's */
 	uint64_t jit_bytes;
 	char perf_map[64];      /* as the target sees it; looked for even without such mappings */
 	int64_t perf_map_bytes; /* -1: there is none */

@@ -19,6 +19,13 @@ static bool is_generated(const struct process_mapping *m, const char *path)
 			   strncmp(path, "/memfd:", 7) == 0);
 }
 
+static bool is_agent(const struct doctor *doctor, const struct process_mapping *m)
+{
+	const struct module_mapping *mapping = module_map_find(doctor->map, m->start);
+
+	return mapping && module_is_agent(mapping->module);
+}
+
 static void look_generated(struct doctor *doctor)
 {
 	_cleanup_close_ int fd = -1;
@@ -29,7 +36,7 @@ static void look_generated(struct doctor *doctor)
 		for (size_t i = 0; i < maps.mappings.n; i++) {
 			const struct process_mapping *m = &maps.mappings.items[i];
 
-			if (!is_generated(m, process_mapping_path(&maps, m)))
+			if (!is_generated(m, process_mapping_path(&maps, m)) || is_agent(doctor, m))
 				continue;
 			doctor->n_jit++;
 			doctor->jit_bytes += m->end - m->start;
@@ -63,8 +70,9 @@ static int add_mapping(struct doctor *doctor, const struct module_mapping *mappi
 	const char *path = module_path(mapping->module);
 	struct doctor_module *slot;
 
-	if (is_known(doctor, mapping->module) || path[0] == '\0' ||
-	    strncmp(path, "[anon:", 6) == 0 || strncmp(path, "/memfd:", 7) == 0)
+	/* Of the agent is told elsewhere. */
+	if (is_known(doctor, mapping->module) || module_is_agent(mapping->module) ||
+	    path[0] == '\0' || strncmp(path, "[anon:", 6) == 0 || strncmp(path, "/memfd:", 7) == 0)
 		return 0;
 	slot = vec_push(&doctor->modules);
 	if (!slot)

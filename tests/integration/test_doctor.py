@@ -192,6 +192,16 @@ class Programs(DoctorCase):
             self.assertEqual(found["jit"][0], "1 executable mapping without a file, 1024 KiB")
             self.assertIn(f"{perf_map}: 12 bytes", found["jit"][1])
 
+    def test_agent(self):
+        """What a heap profile has left in the process is told as that, and as nothing else."""
+        with Target([victim("churn")], wait_for="alive", stdin=subprocess.PIPE) as target:
+            self.cprof("record", "--type", "heap", "-p", target.pid, "-d", "100ms", "-o",
+                       self.path("h.pb.gz"))
+            found = self.doctor(target.pid, expect=0)
+        self.assertEqual(found["agent"], ["code of an earlier heap profile is mapped, and not in use"])
+        self.assertEqual(found["jit"], ["none: all executable memory but the agent's has a file"])
+        self.assertFalse([line for line in found["module"] if "agent" in line])
+
 
 class Held(DoctorCase):
     def test_stopped_and_resumed(self):

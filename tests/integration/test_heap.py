@@ -216,6 +216,40 @@ class Combined(HeapCase):
         for kind, default in ("heap", "inuse_space"), ("allocs", "alloc_space"):
             self.assertEqual(p[kind].strings[p[kind].top[14][0]], default)
 
+    def check_stacks(self, target):
+        """They are complete, and many are in the agent: returns those."""
+        done = self.cprof("record", "--type", "cpu,wall,heap", "--heap-rate", 2 << 20, "-F", 1000,
+                          "-p", target.pid, "-d", "2s", "-o", self.path("c.pb.gz"), "-v")
+        p = self.profiles("cpu", "wall", "heap")
+        for kind in "cpu", "wall":
+            self.assertGreaterEqual(p[kind].complete_share(), 0.99, done.stderr)
+        inside = [s for s in p["cpu"].samples
+                  if any(name.startswith("[cprof agent] ") for name in s.names())]
+        share = sum(s.values[0] for s in inside) / p["cpu"].total(0)
+        self.assertGreater(share, 0.05, done.stderr)
+        self.assertEqual({loc.mapping.file for s in inside for loc in s.locations
+                          if any("agent_" in line.system_name for line in loc.lines)},
+                         {"[cprof agent]"})
+        # What the agent notes begins at who called.
+        self.assertGreater(len(p["heap"].samples), 0)
+        self.assertFalse([s.names() for s in p["heap"].samples
+                          if any("agent" in name for name in s.names())])
+        return inside
+
+    def test_stacks_through_the_agent(self):
+        with Target([victim("pairs"), "4"], wait_for=".") as target:
+            inside = self.check_stacks(target)
+        names = {name for sample in inside for name in sample.names()}
+        for part in "stubs", "alloc_arg0", "free_arg0", "slow", "put_sample", "copy":
+            self.assertIn(f"[cprof agent] agent_{part}", names)
+        # No other caller, and nothing between it and the agent.
+        for sample in inside:
+            callers = [name for name in sample.names() if "[" not in name]
+            self.assertEqual(callers[0], "work", sample.names())
+        script = "print('ready', flush=True)\nwhile True: [bytearray(600) for _ in range(1000)]"
+        with Target(["/usr/bin/python3", "-c", script], wait_for="ready") as target:
+            self.check_stacks(target)
+
     def test_with_threadcreate(self):
         """All threads are traced meanwhile; the agent goes in before, and out behind it."""
         with Target([victim("churn")], wait_for="alive", stdin=subprocess.PIPE) as target:

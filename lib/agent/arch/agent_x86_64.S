@@ -7,6 +7,9 @@
  * argument registers as they came; used are r10 and r11, and of functions known not to be variadic
  * rax, which no C function gets anything in (what has a static chain is never imported). The thread
  * pointer is the word at %fs:0 (ELF Handling For Thread-Local Storage, 3.4.6).
+ *
+ * The call-frame information is for cprof's own unwinder, which meets this code in stacks; the
+ * target never sees it.
  */
 #include "agent/agent_wire.h"
 
@@ -33,11 +36,22 @@ agent_table:
 	.zero AGENT_TABLE_SIZE - 16
 	.size agent_table, AGENT_TABLE_SIZE
 
+.macro function name
+	.type \name, @function
+\name:
+	.cfi_startproc
+.endm
+
+.macro end name
+	.cfi_endproc
+	.size \name, . - \name
+.endm
+
 	.text
 	.globl agent_stubs
 	.hidden agent_stubs
 	.balign 64
-agent_stubs:
+function agent_stubs
 	.set entry, 0
 	.rept AGENT_MAX_ENTRIES
 	.balign 16
@@ -46,6 +60,7 @@ agent_stubs:
 	jmp *8(%r11)
 	.set entry, entry + 1
 	.endr
+	end agent_stubs
 
 /* rax: the wire; straight on when there is none. */
 .macro load_wire
@@ -84,25 +99,27 @@ agent_stubs:
 .macro handler name
 	.globl \name
 	.hidden \name
-	.type \name, @function
 	.balign 32
-\name:
+function \name
 .endm
 
 handler agent_alloc_arg0
 	load_wire
 	load_slot
 	count_down %rdi
+	end agent_alloc_arg0
 
 handler agent_alloc_arg1
 	load_wire
 	load_slot
 	count_down %rsi
+	end agent_alloc_arg1
 
 handler agent_alloc_arg2
 	load_wire
 	load_slot
 	count_down %rdx
+	end agent_alloc_arg2
 
 handler agent_alloc_args01
 	load_wire
@@ -111,6 +128,7 @@ handler agent_alloc_args01
 	imul %rsi, %rax
 	jo agent_straight
 	count_down %rax
+	end agent_alloc_args01
 
 handler agent_realloc_arg1
 	load_wire
@@ -118,6 +136,7 @@ handler agent_realloc_arg1
 	jne agent_slow
 	load_slot
 	count_down %rsi
+	end agent_realloc_arg1
 
 handler agent_realloc_args12
 	load_wire
@@ -128,6 +147,7 @@ handler agent_realloc_args12
 	imul %rdx, %rax
 	jo agent_straight
 	count_down %rax
+	end agent_realloc_args12
 
 handler agent_free_arg0
 	load_wire
@@ -135,6 +155,7 @@ handler agent_free_arg0
 	jne agent_slow
 agent_straight:
 	jmp *(%r11)
+	end agent_free_arg0
 
 /* Of variadic functions al is how many vector registers have arguments. */
 handler agent_custom
@@ -142,16 +163,21 @@ handler agent_custom
 	test %r10, %r10
 	jnz agent_slow
 	jmp *(%r11)
+	end agent_custom
 
 handler agent_back
 	ret
+	end agent_back
 
-agent_slow_counted:
+function agent_slow_counted
 	mov $1, %r10d
 	jmp 1f
-agent_slow:
+	end agent_slow_counted
+
+function agent_slow
 	xor %r10d, %r10d
 1:	sub $CALL_SIZE, %rsp
+	.cfi_adjust_cfa_offset CALL_SIZE
 	mov %rax, REG(0)
 	mov %r10, CALL_COUNTED
 	mov %r11, CALL_ENTRY
@@ -188,11 +214,17 @@ agent_slow:
 	jnz 2f
 	mov CALL_RESULT, %rax
 	mov CALL_RESULT2, %rdx
+	.cfi_remember_state
 	add $CALL_SIZE, %rsp
+	.cfi_adjust_cfa_offset -CALL_SIZE
 	ret
+	.cfi_restore_state
 2:	call restore
+	.cfi_remember_state
 	add $CALL_SIZE, %rsp
+	.cfi_adjust_cfa_offset -CALL_SIZE
 	jmp *(%r11)
+	.cfi_restore_state
 
 /* The original returns to agent_table.frame, which calls what rbx says. */
 3:	mov %rbx, CALL_RBX
@@ -201,13 +233,17 @@ agent_slow:
 	mov %r14, CALL_R14
 	mov %r15, CALL_R15
 	mov %rbp, CALL_RBP
+	.cfi_offset %rbx, -56
+	.cfi_offset %rbp, -16
 	lea CALL_RBP, %rbp
 	lea 4f(%rip), %rbx
 	call restore
 	push agent_table + AGENT_TABLE_FRAME(%rip)
+	.cfi_adjust_cfa_offset 8
 	jmp *(%r11)
 4:	endbr64
 	add $8, %rsp
+	.cfi_adjust_cfa_offset -8
 	mov %rax, CALL_RESULT
 	mov %rdx, CALL_RESULT2
 	mov %rsp, %rdi
@@ -215,12 +251,16 @@ agent_slow:
 	mov CALL_RESULT, %rax
 	mov CALL_RESULT2, %rdx
 	mov CALL_RBX, %rbx
+	.cfi_restore %rbx
 	mov CALL_RBP, %rbp
+	.cfi_restore %rbp
 	add $CALL_SIZE, %rsp
+	.cfi_adjust_cfa_offset -CALL_SIZE
 	ret
+	end agent_slow
 
 /* What the original may look at; the return address of this call lies below the call. */
-restore:
+function restore
 	mov 8 + CALL_ENTRY, %r11
 	mov 8 + REG(0), %rax
 	mov 8 + REG(1), %rdx
@@ -230,14 +270,15 @@ restore:
 	mov 8 + REG(8), %r8
 	mov 8 + REG(9), %r9
 	ret
+	end restore
 
 /* process_vm_readv(pid, local, 1, remote, 1, 0), number 310; system calls take their fourth
  * argument in r10 and use up rcx and r11 (syscall(2)). */
 	.globl agent_copy
 	.hidden agent_copy
-	.type agent_copy, @function
-agent_copy:
+function agent_copy
 	sub $40, %rsp
+	.cfi_adjust_cfa_offset 40
 	mov %rsi, (%rsp)
 	mov %rcx, 8(%rsp)
 	mov %rdx, 16(%rsp)
@@ -250,17 +291,19 @@ agent_copy:
 	mov $310, %eax
 	syscall
 	add $40, %rsp
+	.cfi_adjust_cfa_offset -40
 	xor %ecx, %ecx
 	test %rax, %rax
 	cmovs %rcx, %rax
 	ret
+	end agent_copy
 
 	.globl agent_pid
 	.hidden agent_pid
-	.type agent_pid, @function
-agent_pid:
+function agent_pid
 	mov $39, %eax
 	syscall
 	ret
+	end agent_pid
 
 	.section .note.GNU-stack, "", @progbits
