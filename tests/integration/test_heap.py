@@ -29,6 +29,10 @@ class HeapCase(Case):
     def end(self, cprof, expect=0):
         cprof.send_signal(signal.SIGINT)
         said = cprof.communicate(timeout=60)[1]
+        # Where cprof waits for a CPU, as on a busy machine, a few may find no place, and it says so.
+        lost = re.search(r"(\d+) of (\d+) samples have no stack", said)
+        if lost and expect == 0 and int(lost[1]) <= 0.01 * int(lost[2]):
+            expect = 1
         self.assertEqual(cprof.returncode, expect, said)
         return Profile(self.path("h.pb.gz")), said
 
