@@ -168,6 +168,9 @@ int64_t profile_total(const struct profile *profile, uint32_t type);
 
 /** Adds a line of free text. Returns 0 or -ENOMEM. */
 int profile_comment_add(struct profile *profile, const char *text);
+/** The same of a format and what it stands for. */
+int profile_comment_format(struct profile *profile, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 uint32_t profile_n_comments(const struct profile *profile);
 uint32_t profile_comment(const struct profile *profile, uint32_t index); /* string id */
 

@@ -3,6 +3,8 @@
 #include "profile/profile_priv.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -127,6 +129,22 @@ int profile_comment_add(struct profile *profile, const char *text)
 		return err_trace(-ENOMEM);
 	*slot = id;
 	return 0;
+}
+
+int profile_comment_format(struct profile *profile, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	if (n < 0) {
+		text = NULL;
+		return err_trace(-ENOMEM);
+	}
+	return profile_comment_add(profile, text);
 }
 
 uint32_t profile_n_comments(const struct profile *profile)

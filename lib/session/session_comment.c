@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "session/session_priv.h"
-
-static int add(struct profile *profile, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int add(struct profile *profile, const char *format, ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vasprintf(&text, format, args);
-	va_end(args);
-	if (n < 0) {
-		text = NULL;
-		return -ENOMEM;
-	}
-	return profile_comment_add(profile, text);
-}
 
 static int comment_pauses(struct profile *profile, const struct hist *pause)
 {
@@ -34,29 +14,31 @@ static int comment_pauses(struct profile *profile, const struct hist *pause)
 
 	for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++)
 		format_duration(hist_quantile(pause, quantiles[i]), text[i]);
-	return add(profile, "pause per stop: p50 %s, p90 %s, p99 %s, p99.9 %s, max %s; total %s",
-		   text[0], text[1], text[2], text[3], text[4], format_duration(pause->sum, total));
+	return profile_comment_format(
+		profile, "pause per stop: p50 %s, p90 %s, p99 %s, p99.9 %s, max %s; total %s",
+		text[0], text[1], text[2], text[3], text[4], format_duration(pause->sum, total));
 }
 
 static int comment_losses(struct profile *profile, const struct session_stats *stats)
 {
 	const struct sampler_stats *s = &stats->sampler;
-	int r = add(profile, "stacks: %" PRIu64 " complete, %" PRIu64 " cut, %" PRIu64 " broken",
-		    stats->traces[TRACE_ROOT],
-		    stats->traces[TRACE_CUT] + stats->traces[TRACE_DEPTH],
-		    stats->traces[TRACE_NO_CFI] + stats->traces[TRACE_BAD_MEMORY] +
-			    stats->traces[TRACE_LOOP]);
+	int r = profile_comment_format(
+		profile, "stacks: %" PRIu64 " complete, %" PRIu64 " cut, %" PRIu64 " broken",
+		stats->traces[TRACE_ROOT], stats->traces[TRACE_CUT] + stats->traces[TRACE_DEPTH],
+		stats->traces[TRACE_NO_CFI] + stats->traces[TRACE_BAD_MEMORY] +
+			stats->traces[TRACE_LOOP]);
 
 	if (r >= 0)
-		r = add(profile,
-			"losses: %" PRIu64 " dropped, %" PRIu64 " ticks missed, %" PRIu64
-			" threads ended before their stop, %" PRIu64 " refused",
-			s->dropped, s->missed_ticks, s->lost, s->denied);
+		r = profile_comment_format(profile,
+					   "losses: %" PRIu64 " dropped, %" PRIu64
+					   " ticks missed, %" PRIu64
+					   " threads ended before their stop, %" PRIu64 " refused",
+					   s->dropped, s->missed_ticks, s->lost, s->denied);
 	if (r >= 0)
-		r = add(profile,
-			"system calls: %" PRIu64 " restarted, %" PRIu64 " left with EINTR, %" PRIu64
-			" transfers cut short",
-			s->repaired, s->left_eintr, s->short_counts);
+		r = profile_comment_format(profile,
+					   "system calls: %" PRIu64 " restarted, %" PRIu64
+					   " left with EINTR, %" PRIu64 " transfers cut short",
+					   s->repaired, s->left_eintr, s->short_counts);
 	return r;
 }
 
@@ -68,23 +50,27 @@ int session_comment(struct session *session)
 	double seconds = (double)s->elapsed_ns / 1e9;
 	int r;
 
-	r = add(profile, "cprof " CPROF_VERSION);
+	r = profile_comment_format(profile, "cprof " CPROF_VERSION);
 	if (r >= 0 && session->options.command_line)
-		r = add(profile, "command: %s", session->options.command_line);
+		r = profile_comment_format(profile, "command: %s", session->options.command_line);
 	if (r >= 0)
-		r = add(profile, "rate: %u Hz asked, %.1f ticks per second reached",
+		r = profile_comment_format(
+			profile, "rate: %u Hz asked, %.1f ticks per second reached",
 			session->options.sampler.hz, seconds > 0 ? (double)s->ticks / seconds : 0);
 	if (r >= 0 && s->throttled)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"the rate was lowered, to %.0f Hz at the lowest, to spare the target",
 			s->lowest_hz);
 	if (r >= 0)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"threads: %" PRIu32 " of %" PRIu32 " stopped, %" PRIu64
 			" times in all; blocked ones read without a stop: %" PRIu64 " times",
 			s->threads_stopped, s->threads_seen, s->stops, s->reads);
 	if (r >= 0 && s->parked)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			session->options.sampler.keep_parked
 				? "%" PRIu32 " threads were parked for the whole recording and "
 				  "have the label parked in the block profile"
@@ -96,6 +82,6 @@ int session_comment(struct session *session)
 	if (r >= 0)
 		r = comment_losses(profile, stats);
 	if (r >= 0 && stats->watchdog)
-		r = add(profile, "the tracer was stuck and was given up");
+		r = profile_comment_format(profile, "the tracer was stuck and was given up");
 	return r;
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -64,47 +63,33 @@ void session_custom_drop_closed(struct session_heap *h, struct allocs_live *live
 	live->items.n = n;
 }
 
-static int add(struct profile *profile, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int add(struct profile *profile, const char *format, ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vasprintf(&text, format, args);
-	va_end(args);
-	if (n < 0) {
-		text = NULL;
-		return -ENOMEM;
-	}
-	return profile_comment_add(profile, text);
-}
-
 static int comment_keys(struct profile *profile, const struct custom *custom,
 			const struct agent_profile *of, uint64_t closed)
 {
-	int r = add(profile, "%s: %" PRIu64 " entries were added", custom->name, of->added);
+	int r = profile_comment_format(profile, "%s: %" PRIu64 " entries were added", custom->name,
+				       of->added);
 
 	if (r >= 0 && of->twice)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"%s: %" PRIu64 " keys were added again without having been removed%s; the "
 			"later entry counts",
 			custom->name, of->twice, custom->is_probe ? "" : " where it could be seen");
 	if (r >= 0 && of->unknown)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"%s: %" PRIu64 " keys were removed that were not there, most likely added "
 			"before cprof came",
 			custom->name, of->unknown);
 	if (r >= 0 && closed)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"%s: %" PRIu64 " descriptors are left out, they are not open any more; the "
 			"C library, for instance, closes its own",
 			custom->name, closed);
 	if (r >= 0 && (of->no_stack || of->not_live))
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"losses: %" PRIu64 " entries came faster than they could be fetched, their "
 			"stacks are [stack lost]; %" PRIu64 " found no place and are missing",
 			of->no_stack, of->not_live);
@@ -118,27 +103,29 @@ int session_custom_comment(struct profile *profile, const struct session_heap *h
 	time_t seconds = (time_t)(stats->begun_wall / NSEC_PER_SEC);
 	char since[32] = "?", start[32];
 	struct tm tm;
-	int r = add(profile, "cprof " CPROF_VERSION);
+	int r = profile_comment_format(profile, "cprof " CPROF_VERSION);
 
 	if (gmtime_r(&seconds, &tm))
 		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (r >= 0 && h->options.command_line)
-		r = add(profile, "command: %s", h->options.command_line);
+		r = profile_comment_format(profile, "command: %s", h->options.command_line);
 	if (r >= 0)
-		r = add(profile, "added since %s and not removed", since);
+		r = profile_comment_format(profile, "added since %s and not removed", since);
 	if (r >= 0)
-		r = add(profile,
-			"agent: %" PRIu32 " slots in %" PRIu32
-			" modules; threads stood still for %s to bring it in",
-			inject->n_slots, inject->n_modules,
-			format_duration(inject->start_ns, start));
+		r = profile_comment_format(profile,
+					   "agent: %" PRIu32 " slots in %" PRIu32
+					   " modules; threads stood still for %s to bring it in",
+					   inject->n_slots, inject->n_modules,
+					   format_duration(inject->start_ns, start));
 	if (r >= 0 && inject->n_left_out)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"%" PRIu32 " import slots of dlopen(3) are left alone, in modules whose "
 			"libraries are looked for in directories of their own",
 			inject->n_left_out);
 	if (r >= 0 && stats->allocs.target_ended)
-		r = add(profile, "the target ended, or became another program: what is there was "
+		r = profile_comment_format(
+			profile, "the target ended, or became another program: what is there was "
 				 "up to a second before");
 	return r < 0 ? r
 		     : comment_keys(profile, h->options.customs[number], &stats->profiles[number],

@@ -2,7 +2,6 @@
 /* What is said of a heap: in its profile, and where there is none. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -11,40 +10,23 @@
 #include "base/parse.h"
 #include "session/session_heap_priv.h"
 
-static int add(struct profile *profile, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int add(struct profile *profile, const char *format, ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vasprintf(&text, format, args);
-	va_end(args);
-	if (n < 0) {
-		text = NULL;
-		return -ENOMEM;
-	}
-	return profile_comment_add(profile, text);
-}
-
 static int comment_losses(struct profile *profile, const struct session_heap_stats *stats)
 {
 	const struct allocs_stats *a = &stats->allocs;
-	int r = add(profile,
-		    "losses: of %" PRIu64 " samples %" PRIu64 " without a stack, %" PRIu64
-		    " not followed until they are freed",
-		    a->samples, a->no_stack + a->dropped, a->not_live);
+	int r = profile_comment_format(profile,
+				       "losses: of %" PRIu64 " samples %" PRIu64
+				       " without a stack, %" PRIu64
+				       " not followed until they are freed",
+				       a->samples, a->no_stack + a->dropped, a->not_live);
 
 	if (r >= 0 && stats->images > 1)
-		r = add(profile,
-			"the target became another program %" PRIu32
-			" times: in use is what the last one has",
-			stats->images - 1);
+		r = profile_comment_format(profile,
+					   "the target became another program %" PRIu32
+					   " times: in use is what the last one has",
+					   stats->images - 1);
 	if (r >= 0 && a->target_ended)
-		r = add(profile, "the target ended, or became another program: in use is what was "
+		r = profile_comment_format(
+			profile, "the target ended, or became another program: in use is what was "
 				 "up to a second before");
 	return r;
 }
@@ -56,18 +38,20 @@ int session_heap_comment(struct profile *profile, const char *command_line,
 	time_t seconds = (time_t)(stats->begun_wall / NSEC_PER_SEC);
 	char since[32] = "?", start[32], map[32], stop[32], unmap[32];
 	struct tm tm;
-	int r = add(profile, "cprof " CPROF_VERSION);
+	int r = profile_comment_format(profile, "cprof " CPROF_VERSION);
 
 	if (gmtime_r(&seconds, &tm))
 		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (r >= 0 && command_line)
-		r = add(profile, "command: %s", command_line);
+		r = profile_comment_format(profile, "command: %s", command_line);
 	if (r >= 0)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"counted since %s: in use is what was allocated since then and not freed",
 			since);
 	if (r >= 0 && stats->has_ended)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"agent: %" PRIu32 " import slots in %" PRIu32
 			" modules; the threads that ran stood still for %s and one for %s to bring "
 			"it in, for %s and one for %s to take it out",
@@ -77,7 +61,8 @@ int session_heap_comment(struct profile *profile, const char *command_line,
 			format_duration(inject->stop_ns, stop),
 			format_duration(inject->unmap_ns, unmap));
 	else if (r >= 0)
-		r = add(profile,
+		r = profile_comment_format(
+			profile,
 			"agent: %" PRIu32 " import slots in %" PRIu32
 			" modules; the threads that ran stood still for %s and one for %s to bring "
 			"it in",
